@@ -1,0 +1,62 @@
+# Each target makes its own environment in .venv first; only Python, make and a C library must
+# be there. PYTHON names the Python to use; ARGS goes to pytest or to the benchmark.
+
+PY := .venv/bin/python
+SETUP := sh platform/launch/bootstrap.sh
+export PYTHONPATH := platform:.
+.DEFAULT_GOAL := help
+
+.PHONY: up test check fmt bench bench-ingest bench-peers lock help
+
+help:
+	@echo "make up     run the platform here, in the foreground"
+	@echo "make test   run the tests on embedded servers (ARGS=\"-k name\")"
+	@echo "make check  format, lint, types, imports, Django's checks, pinned requirements"
+	@echo "make fmt    format the code and put imports in order"
+	@echo "make bench  measure the gateway; make bench-peers installs what it is compared with"
+	@echo "make bench-ingest  measure how fast usage gets into the tables"
+	@echo "make lock   pin the newest versions that pyproject.toml allows"
+
+up:
+	@$(SETUP) requirements.txt
+	@exec $(PY) -m launch up --with-parent
+
+test:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m pytest $(ARGS)
+
+check:
+	@$(SETUP) requirements-dev.txt
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	@$(PY) -c "from importlinter.cli import lint_imports_command as lint; lint()" --no-logo
+	@$(PY) -m launch.pins
+	@$(PY) -m launch.deployable
+
+fmt:
+	@$(SETUP) requirements-dev.txt
+	@$(PY) -m ruff check --select I --fix --quiet .
+	@$(PY) -m ruff format .
+
+bench:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench $(ARGS)
+
+bench-ingest:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.ingest $(ARGS)
+
+bench-peers:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.peers
+
+COMPILE := $(PY) -m uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-annotate --no-header --quiet --upgrade
+
+lock:
+	@$(SETUP) requirements-dev.txt
+	$(COMPILE) --all-extras -o requirements.txt
+	$(COMPILE) --all-extras --group dev -c requirements.txt -o requirements-dev.txt
+	echo uv | $(PY) -m uv pip compile - --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements-uv.txt

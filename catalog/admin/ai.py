@@ -1,0 +1,261 @@
+"""AI providers with their credentials, and models with their deployments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin import register
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
+
+from catalog.admin.addresses import KEY_PLACEHOLDER, curl_line, gateway_address
+from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline, unwrapped
+from catalog.admin.deeds import Deed, add_refusal
+from catalog.admin.widgets import Chips, chips_field
+from catalog.models import AIModel, Api, Deployment, Provider
+from catalog.services import ai, tiers
+from tenants.sites import tenant_site
+
+KEY_LABELS = {"Waiting for a key": "warning", "Key set": "success", "Switched off": ""}
+
+
+def _remove_key(admin: Any, request: HttpRequest, provider: Provider, answers: dict) -> str:
+    ai.clear_credential(provider=provider)
+    return f"The key for {provider} is removed."
+
+
+REMOVE_KEY = Deed(
+    name="remove-key",
+    label="Remove key",
+    text="The stored key is deleted. Models at this provider answer with an error until "
+    "another key is entered.",
+    run=_remove_key,
+    allowed=lambda provider: getattr(provider, "credential", None) is not None,
+    icon="key_off",
+    danger=True,
+)
+
+
+class ProviderForm(CatalogForm):
+    key = forms.CharField(
+        label="Key",
+        required=False,
+        max_length=4096,
+        widget=UnfoldAdminPasswordWidget({"autocomplete": "new-password", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "key" not in self.fields:
+            return  # a viewer's page has no inputs
+        credential = getattr(self.instance, "credential", None)
+        self.fields["key"].help_text = (
+            f"Stored encrypted: {masked(credential.hint)} Leave it empty to keep it, or enter "
+            "another one to replace it."
+            if credential
+            else "As the provider shows it. It is stored encrypted and never shown again."
+        )
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if address := self.cleaned_data.get("base_url"):
+            try:
+                tiers.check_address(address, "base_url")
+            except ValidationError as error:
+                add_refusal(self, error)
+
+
+def masked(hint: str) -> str:
+    """What may be shown of a stored key."""
+    return f"····{hint}."
+
+
+@register(Provider, site=tenant_site)
+class ProviderAdmin(CatalogAdmin):
+    form = ProviderForm
+    list_display = ["name", "base_url", "key_state", "key_hint", "model_count"]
+    list_filter = ["enabled", "needs_credential"]
+    list_select_related = ["credential"]
+    search_fields = ["name", "base_url"]
+    deeds = (REMOVE_KEY,)
+    fieldsets = [
+        (None, {"fields": ["name", "wire_format", "base_url", "needs_credential", "key"]}),
+        (
+            "Time-outs and use",
+            {
+                "classes": ["collapse"],
+                "fields": ["first_byte_timeout", "idle_timeout", "enabled"],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        models = Count("deployments__model", distinct=True)
+        query = super().get_queryset(request).select_related("credential")
+        return query.annotate(models_here=models)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Provider | None = None) -> Any:
+        """Who may not write has no use for an input."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**options, "fields": [f for f in options["fields"] if f != "key"]})
+            for title, options in fieldsets
+        ]
+
+    def panel(self, request: HttpRequest, obj: Provider) -> dict[str, Any]:
+        credential = getattr(obj, "credential", None)
+        state = self.key_state(obj)
+        return {
+            **super().panel(request, obj),
+            "state": (state, KEY_LABELS.get(state, "")),
+            "facts": [
+                {"label": "Key", "value": masked(credential.hint)[:-1] if credential else "none"}
+            ],
+        }
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
+        ai.save_provider(provider=obj)
+        if secret := form.cleaned_data.get("key"):
+            try:
+                ai.set_credential(provider=obj, secret=secret)
+            except ValidationError as error:
+                raise ValidationError({"key": error.error_dict["secret"]}) from None
+
+    @display(description="Key", label=KEY_LABELS)
+    def key_state(self, provider: Provider) -> str:
+        if not provider.enabled:
+            return "Switched off"
+        if getattr(provider, "credential", None):
+            return "Key set"
+        return "Waiting for a key" if provider.needs_credential else "No key needed"
+
+    @display(description="Ends in")
+    def key_hint(self, provider: Provider) -> str:
+        credential = getattr(provider, "credential", None)
+        return masked(credential.hint)[:-1] if credential else "–"
+
+    @display(description="Models", ordering="models_here")
+    def model_count(self, provider: Provider) -> int:
+        return provider.models_here
+
+
+class DeploymentForm(CatalogForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "currency" in self.fields:
+            self.fields["currency"].widget = UnfoldAdminTextInputWidget({"size": 4, "maxlength": 3})
+        for name in ("input_price", "output_price"):
+            if self.initial.get(name) is not None:
+                self.initial[name] = f"{self.initial[name].normalize():f}"
+
+    def clean_currency(self) -> str:
+        return self.cleaned_data["currency"].upper()
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if not self.errors:
+            try:
+                ai.check_deployment(self.instance)
+            except ValidationError as error:
+                add_refusal(self, error)
+
+
+class DeploymentInline(CatalogInline):
+    model = Deployment
+    form = DeploymentForm
+    fields = [
+        "provider",
+        "provider_model",
+        "weight",
+        "input_price",
+        "output_price",
+        "currency",
+        "enabled",
+    ]
+    help = (
+        "Where the model is served, and what a million tokens cost there. Calls go to each in turn."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("provider")
+
+
+class AIModelForm(CatalogForm):
+    abilities = chips_field(AIModel.Ability.choices, initial=[AIModel.Ability.CHAT])
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if not self.errors:
+            try:
+                ai.check_model(self.instance, list(self.cleaned_data.get("apis") or []))
+            except ValidationError as error:
+                add_refusal(self, error)
+
+
+@register(AIModel, site=tenant_site)
+class AIModelAdmin(CatalogAdmin):
+    form = AIModelForm
+    list_display = ["name", "can_do", "places", "offered_through", "state"]
+    list_filter = ["enabled"]
+    search_fields = ["name", "description"]
+    fields = ["name", "description", "abilities", "apis", "enabled"]
+    inlines = [DeploymentInline]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        enabled = Q(deployments__enabled=True, deployments__provider__enabled=True)
+        query = super().get_queryset(request).prefetch_related("apis")
+        return query.annotate(in_use=Count("deployments", filter=enabled))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Checkboxes with every AI API ticked, which is what a first model wants."""
+        kwargs["widget"] = Chips
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.initial = lambda: list(Api.objects.filter(kind=Api.Kind.AI))
+        field.help_text = (
+            "Applications subscribed to one of these may use the model."
+            if Api.objects.filter(kind=Api.Kind.AI).exists()
+            else "There is no API of the kind “AI models” yet: add one, then come back."
+        )
+        return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def panel(self, request: HttpRequest, obj: AIModel) -> dict[str, Any]:
+        facts = [{"label": "Called as", "value": obj.name, "copyable": True}]
+        if AIModel.Ability.CHAT in obj.abilities:
+            facts.append({"label": "Try it", "value": self._curl(request, obj), "copyable": True})
+        note = "" if obj.in_use else "No deployment is in use, so calls are answered with an error."
+        return {**super().panel(request, obj), "facts": facts, "note": note}
+
+    def _curl(self, request: HttpRequest, obj: AIModel) -> str:
+        return curl_line(
+            f"{gateway_address(request)}/v1/chat/completions",
+            headers={"Authorization": f"Bearer {KEY_PLACEHOLDER}"},
+            body={"model": obj.name, "messages": [{"role": "user", "content": "Hello"}]},
+        )
+
+    def save_model(self, request: HttpRequest, obj: AIModel, form: Any, change: bool) -> None:
+        ai.save_model(model=obj)
+
+    @display(description="Can do")
+    def can_do(self, model: AIModel) -> str:
+        return ", ".join(AIModel.Ability(ability).label for ability in model.abilities)
+
+    @display(description="Deployments", ordering="in_use")
+    def places(self, model: AIModel) -> str:
+        return f"{model.in_use} in use" if model.in_use else "none in use"
+
+    @display(description="Offered through")
+    def offered_through(self, model: AIModel) -> str:
+        return ", ".join(api.name for api in model.apis.all()) or "no API"
+
+    @display(description="State", ordering="enabled", label={"On": "success", "Off": "warning"})
+    def state(self, model: AIModel) -> str:
+        return "On" if model.enabled else "Off"

@@ -1,0 +1,96 @@
+"""Upstreams with their targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin import register
+from django.core.exceptions import ValidationError
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from catalog.admin.base import CatalogAdmin, CatalogInline
+from catalog.models import Target, Upstream
+from catalog.services import upstreams
+from tenants.sites import tenant_site
+
+
+class TargetForm(forms.ModelForm):
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if url := self.cleaned_data.get("url"):
+            try:
+                upstreams.check_target(Target(url=url))
+            except ValidationError as error:
+                self.add_error("url", error.message_dict["url"])
+        return cleaned or self.cleaned_data
+
+
+class TargetFormSet(CatalogInline.formset):
+    def clean(self) -> None:
+        super().clean()
+        kept = [
+            form.cleaned_data
+            for form in self.forms
+            if getattr(form, "cleaned_data", None) and not form.cleaned_data.get("DELETE")
+        ]
+        if not any(data.get("enabled") for data in kept) and not any(self.errors):
+            raise ValidationError("Add at least one target that is enabled: calls need a place.")
+
+
+class TargetInline(CatalogInline):
+    model = Target
+    form = TargetForm
+    formset = TargetFormSet
+    help = "Addresses that serve the same thing. Calls go to each in turn, by weight."
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj else 1
+
+
+@register(Upstream, site=tenant_site)
+class UpstreamAdmin(CatalogAdmin):
+    list_display = ["name", "target_count", "api_count", "first_byte_timeout", "updated_at"]
+    search_fields = ["name", "description", "targets__url"]
+    inlines = [TargetInline]
+    fieldsets = [
+        (None, {"fields": ["name", "description"]}),
+        (
+            "Time-outs and connections",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "connect_timeout",
+                    "first_byte_timeout",
+                    "idle_timeout",
+                    "preserve_host",
+                    "tls_verify",
+                    "fail_threshold",
+                    "fail_seconds",
+                ],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                targets_enabled=Count("targets", filter=Q(targets__enabled=True), distinct=True),
+                apis_served=Count("apis", distinct=True),
+            )
+        )
+
+    @display(description="Targets", ordering="targets_enabled")
+    def target_count(self, upstream: Upstream) -> str:
+        return f"{upstream.targets_enabled} in use" if upstream.targets_enabled else "none in use"
+
+    @display(description="APIs", ordering="apis_served")
+    def api_count(self, upstream: Upstream) -> int:
+        return upstream.apis_served
+
+    def save_model(self, request: HttpRequest, obj: Upstream, form: Any, change: bool) -> None:
+        upstreams.save_upstream(upstream=obj)

@@ -1,0 +1,35 @@
+"""What a tenant publishes, in the tenant's own schema."""
+
+from catalog.models.access import (
+    ApiKey,
+    Application,
+    Plan,
+    PlanLimit,
+    Subscription,
+    SubscriptionEvent,
+)
+from catalog.models.ai import AIModel, Deployment, Provider, ProviderCredential
+from catalog.models.apis import Api, Route
+from catalog.models.prompts import Prompt, PromptVersion
+from catalog.models.publication import Publication
+from catalog.models.upstreams import Target, Upstream
+
+__all__ = [
+    "AIModel",
+    "Api",
+    "ApiKey",
+    "Application",
+    "Deployment",
+    "Plan",
+    "PlanLimit",
+    "Prompt",
+    "PromptVersion",
+    "Provider",
+    "ProviderCredential",
+    "Publication",
+    "Route",
+    "Subscription",
+    "SubscriptionEvent",
+    "Target",
+    "Upstream",
+]

@@ -1,0 +1,73 @@
+"""Saving and deleting rows that need no more than their own checks, and lists of children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from catalog.models.base import Row
+from catalog.services import publishing
+
+R = TypeVar("R", bound=Row)
+
+
+@transaction.atomic
+def save(*, row: R) -> R:
+    """Validates and saves. Raises ValidationError by field."""
+    row.full_clean()
+    row.save()
+    publishing.changed()
+    return row
+
+
+@transaction.atomic
+def delete(*, row: Row) -> None:
+    """Deletes the row with what belongs to it. Raises ProtectedError where others need it."""
+    row.delete()
+    publishing.changed()
+
+
+def replace_children(
+    *,
+    name: str,
+    existing: Sequence[R],
+    wanted: Sequence[R],
+    key: Callable[[R], Hashable],
+    check: Callable[[R], None] | None = None,
+) -> None:
+    """Makes ``wanted`` the children in place of ``existing``, keeping ids where it can.
+
+    A wanted row takes over the existing row with the same id, or else with the same
+    ``key``; the others are created, and what nobody took over is deleted. Raises
+    ValidationError with keys like ``targets[1].url``. Call it inside a transaction.
+    """
+    errors: dict[str, Any] = {}
+    left = {row.pk: row for row in existing}
+    seen: set[Hashable] = set()
+    for position, row in enumerate(wanted):
+        place = f"{name}[{position}]"
+        if key(row) in seen:
+            errors[place] = ["This stands in the list twice."]
+        seen.add(key(row))
+        found = left.pop(row.pk, None) or next(
+            (left.pop(old.pk) for old in list(left.values()) if key(old) == key(row)), None
+        )
+        if found is not None:
+            row.pk, row.created_at, row._state.adding = found.pk, found.created_at, False
+    for row in left.values():
+        row.delete()
+    for position, row in enumerate(wanted):
+        try:
+            row.full_clean()
+            if check is not None:
+                check(row)
+        except ValidationError as error:
+            for field, messages in error.message_dict.items():
+                errors[f"{name}[{position}].{field}"] = messages
+    if errors:
+        raise ValidationError(errors)
+    for row in wanted:
+        row.save()

@@ -1,0 +1,322 @@
+"""From the tenant's tables to the contract's snapshot.
+
+``compile_snapshot`` runs the same number of queries whatever the tenant's size. What is
+disabled, retired or revoked stays out, and so does what nothing published needs; times do
+not matter, so the same tables always give the same snapshot.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+from django_tenants.utils import tenant_context
+
+from catalog import models, selectors
+from contract import policies
+from contract import snapshot as contract
+from tenants.models import Domain, Tenant
+
+R = TypeVar("R")
+
+CATCH_ALL = "/{rest*}"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
+    """Reads the tenant's schema; ``tenant`` itself and its tier are taken as given."""
+    with tenant_context(tenant):
+        hosts = _hosts(tenant)
+        apis = _published(hosts)
+        prompts = _prompts(apis)
+        upstream_ids = {api.upstream_id for api in apis if api.upstream_id}
+        applications = list(models.Application.objects.filter(enabled=True).order_by("id"))
+        ai_models, providers = _models(
+            apis, {prompt.published_version.model_id for prompt in prompts}
+        )
+        return contract.TenantSnapshot(
+            format=contract.FORMAT,
+            tenant_id=str(tenant.pk),
+            slug=tenant.slug,
+            version=version,
+            hosts=hosts,
+            suspended=_suspended(tenant),
+            private_upstreams=tenant.tier.private_upstreams,
+            policies=_tier_policies(tenant),
+            upstreams=_upstreams(upstream_ids),
+            apis=_apis(apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}),
+            plans=_plans(),
+            applications=tuple(
+                contract.Application(id=str(row.pk), name=row.name) for row in applications
+            ),
+            keys=_keys(applications),
+            subscriptions=_subscriptions(apis, applications),
+            providers=providers,
+            models=ai_models,
+            prompts=tuple(_prompt(prompt) for prompt in prompts),
+        )
+
+
+def _by(rows: Iterable[R], field: str) -> dict[UUID, list[R]]:
+    groups: dict[UUID, list[R]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, field)].append(row)
+    return groups
+
+
+def _hosts(tenant: Tenant) -> tuple[str, ...]:
+    names = Domain.objects.filter(tenant=tenant).values_list("domain", flat=True)
+    return tuple(sorted(name.lower() for name in names))
+
+
+def _published(hosts: tuple[str, ...]) -> list[models.Api]:
+    """The APIs to be served. One whose chosen hosts are all gone answers nowhere: an empty
+    list of hosts would open it on every other."""
+    published = models.Api.objects.filter(state=models.Api.State.PUBLISHED).order_by("id")
+    apis = [api for api in published if not api.hosts or set(api.hosts) & set(hosts)]
+    for api in apis:
+        api.hosts = [host for host in api.hosts if host in hosts]
+    return apis
+
+
+def _suspended(tenant: Tenant) -> str | None:
+    """The sentence that the tenant's applications are told, where they are to be refused."""
+    if tenant.state == Tenant.State.SUSPENDED:
+        return tenant.suspended_reason or "This account is suspended. Ask the API's owner."
+    if tenant.state == Tenant.State.DELETING:
+        return "This account is being closed. Ask the API's owner."
+    return None
+
+
+def _tier_policies(tenant: Tenant) -> tuple[policies.Policy, ...]:
+    tier, found = tenant.tier, []
+    if tier.max_calls_per_minute is not None:
+        found.append(policies.RateLimit(tier.max_calls_per_minute, window=60, scope="tenant"))
+    if tier.max_body_bytes is not None:
+        found.append(policies.BodyLimit(tier.max_body_bytes))
+    return tuple(found)
+
+
+def _upstreams(ids: set[UUID]) -> tuple[contract.Upstream, ...]:
+    rows = list(models.Upstream.objects.filter(pk__in=ids).order_by("id"))
+    targets = models.Target.objects.filter(upstream__in=ids, enabled=True).order_by("id")
+    by_upstream = _by(targets, "upstream_id")
+    return tuple(
+        contract.Upstream(
+            id=str(row.pk),
+            name=row.name,
+            targets=tuple(_target(target) for target in by_upstream[row.pk]),
+            timeouts=contract.Timeouts(
+                connect=row.connect_timeout,
+                first_byte=row.first_byte_timeout,
+                idle=row.idle_timeout,
+            ),
+            preserve_host=row.preserve_host,
+            tls_verify=row.tls_verify,
+            fail_threshold=row.fail_threshold,
+            fail_seconds=row.fail_seconds,
+        )
+        for row in rows
+    )
+
+
+def _target(row: models.Target) -> contract.Target:
+    parts = urlsplit(row.url)
+    return contract.Target(
+        id=str(row.pk),
+        scheme=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or _DEFAULT_PORTS[parts.scheme],
+        weight=row.weight,
+        path=parts.path.rstrip("/"),
+    )
+
+
+def _apis(rows: list[models.Api], prompt_ids: dict[UUID, str]) -> tuple[contract.Api, ...]:
+    routes = _by(models.Route.objects.filter(api__in=[row.pk for row in rows]), "api_id")
+    return tuple(
+        contract.Api(
+            id=str(row.pk),
+            name=row.name,
+            kind=row.kind,
+            listen_path=row.listen_path,
+            hosts=tuple(sorted(row.hosts)),
+            upstream_id=str(row.upstream_id) if row.upstream_id else None,
+            prompt_id=prompt_ids.get(row.pk),
+            routes=_routes(row, routes[row.pk]),
+            key_required=row.key_required,
+            key_header=row.key_header.lower(),
+            key_query=row.key_query or None,
+            policies=(
+                (policies.BodyLimit(row.max_body_bytes),) if row.max_body_bytes is not None else ()
+            ),
+        )
+        for row in rows
+    )
+
+
+def _routes(api: models.Api, rows: list[models.Route]) -> tuple[contract.Route, ...]:
+    """The enabled ones; an HTTP API that has none at all serves every path below it."""
+    if api.kind == models.Api.Kind.HTTP and not rows:
+        # Derived from the API's id, so that usage finds the same route at each compilation.
+        return (contract.Route(id=str(uuid5(api.pk, CATCH_ALL)), path=CATCH_ALL),)
+    return tuple(
+        contract.Route(
+            id=str(row.pk),
+            path=row.path,
+            methods=tuple(sorted(row.methods)),
+            rewrite=row.rewrite or None,
+        )
+        for row in sorted(rows, key=lambda row: row.pk)
+        if row.enabled
+    )
+
+
+def _plans() -> tuple[contract.Plan, ...]:
+    """All of them: one that takes no new subscriptions still rules those it has."""
+    limits = _by(models.PlanLimit.objects.order_by("window"), "plan_id")
+    return tuple(
+        contract.Plan(
+            id=str(row.pk),
+            name=row.name,
+            policies=tuple(
+                policies.RateLimit(limit.calls, window=limit.window) for limit in limits[row.pk]
+            ),
+        )
+        for row in models.Plan.objects.order_by("id")
+    )
+
+
+def _keys(applications: list[models.Application]) -> tuple[contract.ApiKey, ...]:
+    """Expired ones too: the gateway tells them from unknown ones."""
+    rows = models.ApiKey.objects.filter(
+        revoked_at=None, application__in=[row.pk for row in applications]
+    )
+    return tuple(
+        contract.ApiKey(
+            id=str(row.pk),
+            digest=bytes(row.digest),
+            application_id=str(row.application_id),
+            expires_at=row.expires_at.timestamp() if row.expires_at else None,
+        )
+        for row in rows.order_by("id")
+    )
+
+
+def _subscriptions(
+    apis: list[models.Api], applications: list[models.Application]
+) -> tuple[contract.Subscription, ...]:
+    """The latest of each application to each API, whatever its status."""
+    rows = selectors.latest_subscriptions().filter(
+        api__in=[row.pk for row in apis], application__in=[row.pk for row in applications]
+    )
+    return tuple(
+        contract.Subscription(
+            id=str(row.pk),
+            application_id=str(row.application_id),
+            api_id=str(row.api_id),
+            plan_id=str(row.plan_id),
+            status=row.status,
+        )
+        for row in rows
+    )
+
+
+def _models(
+    apis: list[models.Api], needed: set[UUID]
+) -> tuple[tuple[contract.AIModel, ...], tuple[contract.Provider, ...]]:
+    """The models that can be called, and those in ``needed`` in any case; their providers.
+
+    A prompt whose model is switched off keeps that model without deployments, so that its
+    callers are told that the model is not available and nothing else is held up.
+    """
+    links = models.AIModel.apis.through.objects.filter(api__in=[row.pk for row in apis])
+    offered = _by(links.order_by("api_id"), "aimodel_id")
+    deployed = _deployments()
+    providers, compiled = {}, []
+    for row in models.AIModel.objects.order_by("id"):
+        deployments = deployed[row.pk] if row.enabled else []
+        api_ids = tuple(str(link.api_id) for link in offered[row.pk]) if deployments else ()
+        if not api_ids and row.pk not in needed:
+            continue
+        providers |= {deployment.provider_id: deployment.provider for deployment in deployments}
+        compiled.append(
+            contract.AIModel(
+                id=str(row.pk),
+                name=row.name,
+                api_ids=api_ids,
+                deployments=tuple(map(_deployment, deployments)),
+                created=int(row.created_at.timestamp()),
+                abilities=tuple(row.abilities),
+            )
+        )
+    return tuple(compiled), tuple(_provider(providers[pk]) for pk in sorted(providers))
+
+
+def _deployments() -> dict[UUID, list[models.Deployment]]:
+    """By model; only those that can be called: enabled, and with a credential if need be."""
+    rows = models.Deployment.objects.filter(enabled=True, provider__enabled=True).order_by("id")
+    return _by(
+        (
+            row
+            for row in rows.select_related("provider__credential")
+            if not row.provider.needs_credential or hasattr(row.provider, "credential")
+        ),
+        "model_id",
+    )
+
+
+def _provider(row: models.Provider) -> contract.Provider:
+    credential = getattr(row, "credential", None)
+    return contract.Provider(
+        id=str(row.pk),
+        name=row.name,
+        wire_format=row.wire_format,
+        base_url=row.base_url.rstrip("/"),
+        credential=bytes(credential.sealed) if credential else None,
+        timeouts=contract.Timeouts(first_byte=row.first_byte_timeout, idle=row.idle_timeout),
+    )
+
+
+def _deployment(row: models.Deployment) -> contract.Deployment:
+    return contract.Deployment(
+        id=str(row.pk),
+        provider_id=str(row.provider_id),
+        model=row.provider_model,
+        weight=row.weight,
+        prices=contract.Prices(
+            input=_micros(row.input_price),
+            output=_micros(row.output_price),
+            currency=row.currency,
+        ),
+    )
+
+
+def _micros(price: Decimal | None) -> int | None:
+    """Exact: the column keeps six decimal places."""
+    return None if price is None else int(price.scaleb(6))
+
+
+def _prompts(apis: list[models.Api]) -> list[models.Prompt]:
+    rows = models.Prompt.objects.filter(
+        api__in=[row.pk for row in apis], published_version__isnull=False
+    )
+    return list(rows.select_related("published_version").order_by("id"))
+
+
+def _prompt(row: models.Prompt) -> contract.Prompt:
+    version = row.published_version
+    return contract.Prompt(
+        id=str(row.pk),
+        name=row.name,
+        version=version.number,
+        version_id=str(version.pk),
+        model_id=str(version.model_id),
+        messages=tuple(contract.PromptMessage(**message) for message in version.messages),
+        variables=tuple(contract.PromptVariable(**variable) for variable in version.variables),
+        parameters=version.parameters,
+    )

@@ -1,0 +1,132 @@
+/* The catalogue's pages: copy buttons, deeds as dialogs, rows that can be added and removed.
+   Every page works without this file, except for adding and removing rows. */
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest(
+    "[data-copy], [data-deed], [data-close], [data-add-row], [data-remove-row], [data-take-names]"
+  );
+  if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (target.matches("[data-copy]")) copy(target);
+  if (target.matches("[data-deed]")) openDeed(event, target);
+  if (target.matches("[data-close]")) closeDeed(event, target);
+  if (target.matches("[data-add-row]")) addRow(target.closest("[data-rows]"), true);
+  if (target.matches("[data-remove-row]")) removeRow(target);
+  if (target.matches("[data-take-names]")) takeNames(target.closest("[data-rows]"));
+});
+
+async function copy(button) {
+  const text = button.dataset.copy;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without TLS browsers have no clipboard; the old way needs a selected input.
+    const area = document.createElement("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const label = button.querySelector("[data-copied]");
+  label.textContent = "Copied";
+  setTimeout(() => (label.textContent = "Copy"), 2000);
+}
+
+async function openDeed(event, link) {
+  event.preventDefault();
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const form = page.getElementById("deed");
+  if (!form || answer.redirected) {
+    location.href = link.href;
+    return;
+  }
+  form.querySelector("[name=next]").value = location.pathname + location.search;
+  const dialog = document.createElement("dialog");
+  dialog.className = "console-dialog";
+  dialog.setAttribute("aria-label", form.querySelector("h2").textContent);
+  dialog.append(document.adoptNode(form));
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function closeDeed(event, link) {
+  const dialog = link.closest("dialog");
+  if (!dialog) return;
+  event.preventDefault();
+  dialog.close();
+}
+
+function addRow(rows, focus) {
+  const body = rows.querySelector("tbody");
+  const next = Number(rows.dataset.next || body.rows.length);
+  rows.dataset.next = next + 1;
+  const html = rows.querySelector("template").innerHTML.replaceAll("__row__", next);
+  body.insertAdjacentHTML("beforeend", html);
+  const row = body.lastElementChild;
+  if (focus) row.querySelector("input, select, textarea").focus();
+  return row;
+}
+
+function removeRow(button) {
+  const rows = button.closest("[data-rows]");
+  rows.dataset.next ||= rows.querySelector("tbody").rows.length;
+  button.closest("tr").remove();
+  rows.querySelector("[data-add-row]").focus();
+}
+
+function takeNames(rows) {
+  const texts = [...document.querySelectorAll('textarea[name^="messages-"]')];
+  const used = texts.flatMap((area) =>
+    [...area.value.matchAll(/\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}/g)].map((match) => match[1])
+  );
+  const named = () => [...rows.querySelectorAll('tbody input[name$="-name"]')];
+  for (const name of new Set(used)) {
+    if (named().some((input) => input.value.trim() === name)) continue;
+    const free = named().find((input) => !input.value.trim());
+    const input = free || addRow(rows, false).querySelector('input[name$="-name"]');
+    input.value = name;
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const secret = document.querySelector("[data-leave]");
+  // A reload must not post again and make a second key.
+  if (secret) history.replaceState(null, "", secret.dataset.leave);
+  for (const rows of document.querySelectorAll("[data-rows]")) {
+    const body = rows.querySelector("tbody");
+    if (!body.rows.length && rows.dataset.rows === "messages") addRow(rows, false);
+  }
+});
+
+/* A new API: only the fields that belong to its kind. */
+document.addEventListener("DOMContentLoaded", () => {
+  const kind = document.querySelector("#api_form select#id_kind");
+  if (!kind) return;
+  const show = (selector, shown) => {
+    const row = document.querySelector(selector)?.closest(".form-row, [data-inline-type]");
+    if (row) row.style.display = shown ? "" : "none";
+  };
+  const update = () => {
+    show("#id_upstream", kind.value === "http");
+    show("#id_listen_path", kind.value !== "ai");
+    show("#routes-group", kind.value === "http");
+  };
+  kind.addEventListener("change", update);
+  update();
+});
+
+/* What only a mouse could press becomes a button for the keyboard as well. */
+document.addEventListener("DOMContentLoaded", () => {
+  for (const element of document.querySelectorAll("[x-on\\:click]")) {
+    if (element.matches("button, a[href], input, summary") || element.hasAttribute("tabindex")) continue;
+    element.tabIndex = 0;
+    element.setAttribute("role", "button");
+    element.addEventListener("keydown", (event) => {
+      if (event.target !== element || (event.key !== "Enter" && event.key !== " ")) return;
+      event.preventDefault();
+      element.click();
+    });
+  }
+});

@@ -1,0 +1,29 @@
+"""Publishing in the background: what a request's own publication missed."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from catalog.publish import publish
+from catalog.reconcile import reconcile
+from tenants.models import Tenant
+
+
+@shared_task(name="catalog.publish_tenant")
+def publish_tenant(tenant_id: str) -> None:
+    """Publishes one tenant, if it is still there."""
+    tenant = Tenant.objects.filter(pk=tenant_id).first()
+    if tenant is not None:
+        publish(tenant)
+
+
+@shared_task(name="catalog.reconcile")
+def reconcile_changes() -> None:
+    """Repairs what is known to be behind; runs every half minute."""
+    reconcile()
+
+
+@shared_task(name="catalog.reconcile_all")
+def reconcile_all() -> None:
+    """Compares everything; runs every hour."""
+    reconcile(full=True)

@@ -1,0 +1,19 @@
+"""Joins the parts when Django starts, whichever program started it."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class WiringConfig(AppConfig):
+    """Makes our Celery application the one that tasks are sent through, and loads the pages
+    that the apps register with the two consoles."""
+
+    name = "config"
+    verbose_name = "Wiring"
+
+    def ready(self) -> None:
+        import config.celery  # noqa: F401
+
+        autodiscover_modules("admin")

@@ -1,0 +1,97 @@
+"""What the environment says, read in one place by both planes, the launcher and the tests.
+
+Nothing here imports Django. Every setting has a working default on one machine except
+secrets, which have none.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+
+class EnvError(ValueError):
+    """A variable that is missing or cannot be used; the message says what to set."""
+
+
+def var_dir() -> Path:
+    """Where everything that must survive a restart is kept (``HUBPO_VAR``)."""
+    return Path(os.environ.get("HUBPO_VAR") or ROOT / "var").resolve()
+
+
+def run_dir() -> Path:
+    """Sockets live here: short, because a socket's path may hold only about 107 bytes."""
+    name = sha256(str(var_dir()).encode()).hexdigest()[:10]
+    return Path("/tmp") / f"hubpo-{os.getuid()}-{name}"
+
+
+def database_url() -> str:
+    """``DATABASE_URL``, or the embedded server's socket."""
+    return os.environ.get("DATABASE_URL") or f"postgresql://postgres@/hubpo?host={run_dir()}/pg"
+
+
+def redis_url() -> str:
+    """``REDIS_URL``, or the embedded server's socket."""
+    return os.environ.get("REDIS_URL") or f"unix://{run_dir()}/valkey.sock"
+
+
+def secret_key() -> str:
+    """``HUBPO_SECRET_KEY``, or the key that the launcher generated for this installation."""
+    if key := os.environ.get("HUBPO_SECRET_KEY"):
+        return key
+    path = var_dir() / "secret_key"
+    if path.exists():
+        return path.read_text().strip()
+    raise EnvError(
+        "HUBPO_SECRET_KEY is not set. Set it to at least 32 random characters "
+        "(`make up` generates one for a local installation)."
+    )
+
+
+def number(name: str, default: int) -> int:
+    """A whole number; raises EnvError where the variable holds something else."""
+    text = os.environ.get(name, "")
+    try:
+        return int(text) if text else default
+    except ValueError:
+        raise EnvError(f"{name} must be a whole number, not {text!r}.") from None
+
+
+def console_port() -> int:
+    return number("HUBPO_CONSOLE_PORT", 8000)
+
+
+def gateway_port() -> int:
+    return number("HUBPO_GATEWAY_PORT", 8080)
+
+
+def sandbox_port() -> int:
+    return number("HUBPO_SANDBOX_PORT", 8090)
+
+
+def gateway_workers() -> int:
+    return number("HUBPO_GATEWAY_WORKERS", 2)
+
+
+def smtp_url() -> str:
+    """``HUBPO_SMTP_URL``; empty where mail is only printed by the process that sends it."""
+    return os.environ.get("HUBPO_SMTP_URL", "")
+
+
+def mail_from(domain: str) -> str:
+    """Who alerts are from (``HUBPO_MAIL_FROM``)."""
+    return os.environ.get("HUBPO_MAIL_FROM") or f"hubpo@{domain}"
+
+
+def deletion_days() -> int:
+    """How long a deletion can be undone (``HUBPO_DELETION_DAYS``)."""
+    return number("HUBPO_DELETION_DAYS", 7)
+
+
+def usage_retention_days() -> int:
+    """How long single calls are kept (``HUBPO_USAGE_RETENTION_DAYS``)."""
+    return number("HUBPO_USAGE_RETENTION_DAYS", 90)

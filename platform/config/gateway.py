@@ -1,0 +1,24 @@
+"""The gateway's ASGI callable: ``uvicorn config.gateway:application``.
+
+Channels sorts by protocol here; proxied HTTP goes to the raw callable of ``proxy``. No
+Django is set up.
+"""
+
+from __future__ import annotations
+
+from channels.routing import ProtocolTypeRouter
+
+from config import env
+from proxy import asgi
+from proxy.settings import Settings
+
+_data_plane = asgi.create(
+    Settings(
+        redis_url=env.redis_url(),
+        snapshots=env.var_dir() / "gateway",
+        journal=env.var_dir() / "journal",
+        secret_key=env.secret_key(),
+    )
+)
+
+application = ProtocolTypeRouter({"http": _data_plane, "lifespan": _data_plane})

@@ -1,0 +1,261 @@
+"""The snapshot: everything the data plane knows about one tenant, in one immutable value.
+
+The control plane compiles it, validates it, stores it and announces it. A gateway
+decodes it once, builds its indexes and swaps one reference. Identifiers are strings
+of UUIDs. Secrets appear only sealed (see ``contract.secrets``), API keys only as
+SHA-256 digests.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from contract.policies import Policy
+
+FORMAT = 1
+"""Raised when a gateway of this version could misread an older blob."""
+
+ApiKind = Literal["http", "ai", "prompt"]
+SubscriptionStatus = Literal["pending", "approved", "rejected", "revoked"]
+
+
+class Target(Struct, frozen=True):
+    """One address of an upstream. ``host`` is a name or an IP literal without brackets."""
+
+    id: str
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    weight: int = 1
+    path: str = ""
+    """Prefix put before the forwarded path; empty or ``/like/this`` with no final slash."""
+
+
+class Timeouts(Struct, frozen=True):
+    """All in seconds. ``first_byte`` runs from the request's end to the response's head."""
+
+    connect: float = 5.0
+    first_byte: float = 60.0
+    idle: float = 60.0
+
+
+class Upstream(Struct, frozen=True):
+    """Where calls go: one or more targets that serve the same thing."""
+
+    id: str
+    name: str
+    targets: tuple[Target, ...]
+    timeouts: Timeouts = Timeouts()
+    preserve_host: bool = False
+    """Forward the caller's Host header in place of the target's own."""
+    tls_verify: bool = True
+    fail_threshold: int = 3
+    """Consecutive connection failures after which a target is left out."""
+    fail_seconds: float = 10.0
+    """How long a failed target is left out before it is tried again."""
+
+
+class Route(Struct, frozen=True):
+    """One path of an API.
+
+    ``path`` is relative to the API's listen path: ``/orders``, ``/orders/{id}`` or
+    ``/files/{rest*}`` (``{name}`` matches one segment, a final ``{name*}`` the rest, which
+    may be empty). ``rewrite`` is the path sent upstream and may use the same names; None
+    forwards ``path`` as matched, that is with the API's listen path taken off.
+    An empty ``methods`` accepts any.
+    """
+
+    id: str
+    path: str
+    methods: tuple[str, ...] = ()
+    rewrite: str | None = None
+    policies: tuple[Policy, ...] = ()
+
+
+class Api(Struct, frozen=True):
+    """One published API.
+
+    An ``http`` API forwards to ``upstream_id``; an ``ai`` API offers the tenant's models
+    under the fixed paths below ``/v1``; a ``prompt`` API answers ``POST <listen_path>``
+    with ``prompt_id``. ``hosts`` are those of the tenant's hosts on which it answers, before
+    any API with the same path that answers on every host; empty means every host.
+    """
+
+    id: str
+    name: str
+    kind: ApiKind
+    listen_path: str
+    """Without a final slash: ``/weather``; ``""`` for the root."""
+    hosts: tuple[str, ...] = ()
+    upstream_id: str | None = None
+    prompt_id: str | None = None
+    routes: tuple[Route, ...] = ()
+    key_required: bool = True
+    """Needs an API key with an approved subscription. Otherwise anybody may call."""
+    key_header: str = "x-api-key"
+    """Lower case. ``Authorization: Bearer`` is accepted as well."""
+    key_query: str | None = None
+    """Query parameter that may carry the key; None where keys in addresses are not wanted."""
+    policies: tuple[Policy, ...] = ()
+
+
+class Plan(Struct, frozen=True):
+    id: str
+    name: str
+    policies: tuple[Policy, ...] = ()
+
+
+class Application(Struct, frozen=True):
+    """A client of the tenant's APIs."""
+
+    id: str
+    name: str
+
+
+class ApiKey(Struct, frozen=True):
+    """``digest`` is the SHA-256 of the key, ``expires_at`` a Unix time in seconds."""
+
+    id: str
+    digest: bytes
+    application_id: str
+    expires_at: float | None = None
+
+
+class Subscription(Struct, frozen=True):
+    """An application's use of an API under a plan; only ``approved`` opens the door."""
+
+    id: str
+    application_id: str
+    api_id: str
+    plan_id: str
+    status: SubscriptionStatus
+
+
+class Provider(Struct, frozen=True):
+    """An AI provider and, sealed, the credential for it.
+
+    ``base_url`` includes the version segment, as in ``https://host/v1``. ``wire_format``
+    names the module in ``proxy/ai/providers`` that speaks it. ``credential`` opens with
+    ``contract.secrets.Sealer`` in ``contract.secrets.provider_context(tenant_id)``.
+    """
+
+    id: str
+    name: str
+    wire_format: Literal["openai"]
+    base_url: str
+    credential: bytes | None = None
+    timeouts: Timeouts = Timeouts(first_byte=300.0, idle=120.0)
+
+
+class Prices(Struct, frozen=True):
+    """Micro-units of ``currency`` per million tokens, so that sums stay integers.
+
+    A price of None is unknown, which is not the same as 0.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    currency: str = "USD"
+
+
+class Deployment(Struct, frozen=True):
+    """A model at one provider. ``model`` is the name that the provider knows."""
+
+    id: str
+    provider_id: str
+    model: str
+    weight: int = 1
+    prices: Prices = Prices()
+
+
+class AIModel(Struct, frozen=True):
+    """A public model name, offered through the ``ai`` APIs in ``api_ids``."""
+
+    id: str
+    name: str
+    api_ids: tuple[str, ...]
+    deployments: tuple[Deployment, ...]
+    created: int = 0
+    """Unix time in seconds, as ``/v1/models`` reports it."""
+    abilities: tuple[str, ...] = ("chat",)
+    """Of ``chat`` and ``embeddings``."""
+
+
+class PromptMessage(Struct, frozen=True):
+    role: Literal["system", "user", "assistant"]
+    template: str
+    """Text with ``{{ name }}`` where a variable goes."""
+
+
+class PromptVariable(Struct, frozen=True):
+    name: str
+    required: bool = True
+    default: str = ""
+    max_length: int = 20_000
+    """Characters."""
+
+
+class Prompt(Struct, frozen=True):
+    """The published version of a prompt. ``parameters`` go to the model as they are."""
+
+    id: str
+    name: str
+    version: int
+    version_id: str
+    model_id: str
+    messages: tuple[PromptMessage, ...]
+    variables: tuple[PromptVariable, ...] = ()
+    parameters: dict[str, Any] = {}
+
+
+class TenantSnapshot(Struct, frozen=True):
+    """``hosts`` are lower-case names without a port. ``version`` only ever grows."""
+
+    format: int
+    tenant_id: str
+    slug: str
+    version: int
+    hosts: tuple[str, ...]
+    suspended: str | None = None
+    """Why the tenant's calls are refused, or None."""
+    private_upstreams: bool = False
+    """Targets on loopback, private and link-local addresses are allowed."""
+    policies: tuple[Policy, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
+    apis: tuple[Api, ...] = ()
+    plans: tuple[Plan, ...] = ()
+    applications: tuple[Application, ...] = ()
+    keys: tuple[ApiKey, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    providers: tuple[Provider, ...] = ()
+    models: tuple[AIModel, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+
+
+class SnapshotError(ValueError):
+    """A blob that cannot be used; the message says what is wrong and where."""
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(TenantSnapshot)
+
+
+def encode(snapshot: TenantSnapshot) -> bytes:
+    """The same snapshot always gives the same bytes, so a hash tells a change."""
+    return _encoder.encode(snapshot)
+
+
+def decode(blob: bytes) -> TenantSnapshot:
+    """Raises SnapshotError for a blob that is damaged or of another format."""
+    try:
+        snapshot = _decoder.decode(blob)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"The snapshot cannot be read: {error}") from error
+    if snapshot.format != FORMAT:
+        raise SnapshotError(
+            f"The snapshot has format {snapshot.format}, this program reads {FORMAT}."
+        )
+    return snapshot

@@ -1,0 +1,67 @@
+"""The usage event: what the data plane tells of one call, exactly once.
+
+Times are integers: ``at`` in Unix microseconds, durations in microseconds, cost in
+micro-units of the currency. Token fields follow the OpenTelemetry GenAI conventions
+(``gen_ai.usage.*``). Empty strings and None mean that the call had no such thing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+
+class UsageEvent(Struct, frozen=True, array_like=True):
+    id: str
+    """Unique; the same event shipped twice is counted once. Also the ``X-Request-Id``."""
+    at: int
+    tenant_id: str
+    method: str
+    path: str
+    """As called, without the query, at most 512 characters."""
+    status: int
+    """What the client was sent; 499 where it left before an answer."""
+    error_code: str = ""
+    api_id: str = ""
+    route_id: str = ""
+    application_id: str = ""
+    key_id: str = ""
+    plan_id: str = ""
+    request_bytes: int = 0
+    response_bytes: int = 0
+    total_us: int = 0
+    """From the request's head to the answer's last byte."""
+    upstream_us: int = 0
+    """Of that, spent waiting for the upstream."""
+    first_byte_us: int = 0
+    """From the request's head to the answer's first byte."""
+    streamed: bool = False
+    abandoned: bool = False
+    """The client left before the answer was complete."""
+    model_id: str = ""
+    model: str = ""
+    """Public model name."""
+    provider_id: str = ""
+    deployment_id: str = ""
+    prompt_id: str = ""
+    prompt_version: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_micros: int | None = None
+    """None where the price or the usage is unknown, which is not the same as 0."""
+    currency: str = ""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(UsageEvent)
+
+
+def encode(event: UsageEvent) -> bytes:
+    return _encoder.encode(event)
+
+
+def decode(blob: bytes) -> UsageEvent:
+    """Raises msgspec.DecodeError for anything else than an encoded event."""
+    return _decoder.decode(blob)

@@ -1,0 +1,1 @@
+"""AI calls: the OpenAI-shaped endpoints, published prompts, and what tokens cost."""

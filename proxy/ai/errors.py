@@ -1,0 +1,107 @@
+"""What only AI calls and prompts can be refused for. See ``proxy.errors`` for all else."""
+
+from __future__ import annotations
+
+from proxy.errors import GatewayError, UpstreamError
+
+
+class InvalidRequest(GatewayError):
+    """``param`` names the field at fault."""
+
+    status = 400
+    code = "invalid_request"
+    title = "Invalid request"
+
+    def __init__(self, detail: str, param: str | None = None) -> None:
+        super().__init__(detail)
+        self.param = param
+
+
+class InvalidJson(GatewayError):
+    status = 400
+    code = "invalid_json"
+    title = "Invalid JSON"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The request body cannot be read as JSON: {reason}.")
+
+
+class InvalidVariables(GatewayError):
+    """The sentence names every variable at fault."""
+
+    status = 400
+    code = "invalid_variables"
+    title = "Invalid variables"
+
+
+class ModelNotFound(GatewayError):
+    status = 404
+    code = "model_not_found"
+    title = "Model not found"
+    param = "model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no model '{name[:100]}' here. GET /v1/models lists yours.")
+
+
+class ModelCannot(GatewayError):
+    """The model exists and has other abilities than the one asked for."""
+
+    status = 400
+    code = "model_ability_missing"
+    title = "Model ability missing"
+    param = "model"
+
+    def __init__(self, name: str, ability: str) -> None:
+        super().__init__(f"The model '{name}' does not offer {ability}. Choose another model.")
+
+
+class ModelUnavailable(UpstreamError):
+    status = 503
+    code = "model_unavailable"
+    title = "Model unavailable"
+    sentence = (
+        "No provider can serve this model at the moment. Try again shortly, and ask the "
+        "administrator to check the model's deployments if it stays so."
+    )
+    sent = False
+
+
+class ProviderRejectedCredentials(UpstreamError):
+    code = "provider_rejected_credentials"
+    title = "Provider rejected the credentials"
+
+    def __init__(self, provider: str, status: int) -> None:
+        super().__init__(
+            f"The AI provider '{provider}' answered {status} to the gateway's own credentials. "
+            "An administrator must check the provider's key in the admin."
+        )
+
+
+class ProviderRefused(UpstreamError):
+    """A provider's error on a prompt route, or one without a JSON body on an AI route."""
+
+    code = "provider_error"
+    title = "Provider error"
+
+
+class ProviderBusy(ProviderRefused):
+    """The provider's own rate limit, passed on with its Retry-After."""
+
+    status = 429
+    code = "provider_rate_limited"
+    title = "Provider rate limited"
+    sentence = "The AI provider's rate limit is used up. Try again later."
+
+
+class OutputInvalid(UpstreamError):
+    """A prompt that promises JSON, and a model that wrote something else."""
+
+    code = "model_output_invalid"
+    title = "Model output invalid"
+
+    def __init__(self, finish_reason: str | None) -> None:
+        super().__init__(
+            f"The model's answer is not JSON (it ended with '{finish_reason}'). Try again, with "
+            "shorter variables if the answer was cut off."
+        )

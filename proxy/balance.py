@@ -1,0 +1,69 @@
+"""Which target gets the next call: weighted round robin over the healthy ones."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import reduce
+from math import gcd
+from typing import Protocol, TypeVar
+
+from proxy.health import Health
+
+
+class Weighted(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=Weighted)
+
+_LONGEST = 1000
+
+
+def sequence(items: Sequence[Item]) -> tuple[Item, ...]:
+    """One round in which each item appears as often as its weight, well spread.
+
+    Smooth weighted round robin: at each step every item gains its weight and the richest
+    one pays the total. Items of weight 0 do not appear.
+    """
+    weighted = [item for item in items if item.weight > 0]
+    if not weighted:
+        return ()
+    step = reduce(gcd, (item.weight for item in weighted))
+    weights = [item.weight // step for item in weighted]
+    total = sum(weights)
+    if total > _LONGEST:
+        weights = [max(1, weight * _LONGEST // total) for weight in weights]
+        total = sum(weights)
+    credit = [0] * len(weighted)
+    order = []
+    for _ in range(total):
+        credit = [have + weight for have, weight in zip(credit, weights, strict=True)]
+        richest = max(range(len(credit)), key=credit.__getitem__)
+        credit[richest] -= total
+        order.append(weighted[richest])
+    return tuple(order)
+
+
+class Balance:
+    def __init__(self, health: Health) -> None:
+        self._health = health
+
+    def pick(self, name: str, order: tuple[Item, ...], tried: Collection[str] = ()) -> Item | None:
+        """The next healthy item of a ``sequence`` that is not in ``tried``, or None.
+
+        ``name`` tells whose turns are counted.
+        """
+        count = len(order)
+        if count == 1 and not tried:
+            return order[0] if self._health.healthy(order[0].id) else None
+        if count == 0:
+            return None
+        start = self._health.turn(name) if count > 1 else 0
+        for offset in range(count):
+            item = order[(start + offset) % count]
+            if item.id not in tried and self._health.healthy(item.id):
+                return item
+        return None

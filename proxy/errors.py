@@ -1,0 +1,281 @@
+"""Everything the gateway itself may answer instead of the upstream.
+
+One subclass per case. ``status``, ``code`` and ``title`` are fixed for a class, since
+clients rely on them; ``detail`` is a sentence that says what to do. ``headers`` are added
+to the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+
+Headers = list[tuple[bytes, bytes]]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class GatewayError(Exception):
+    """``detail`` replaces the class's sentence; ``headers`` go with the answer."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+    sentence: ClassVar[str] = (
+        "The gateway failed to handle this call. Try again, and give the request id to the "
+        "operator if it happens again."
+    )
+    param: str | None = None
+    """The request field at fault, where one is; told to clients of AI routes."""
+
+    def __init__(self, detail: str = "", headers: Headers | None = None) -> None:
+        self.detail = detail or self.sentence
+        self.headers: Headers = headers or []
+        super().__init__(self.detail)
+
+
+class InternalError(GatewayError):
+    """A fault of the gateway: logged with the request id."""
+
+
+# Who is calling (401, 403, 404)
+
+
+class Unauthorized(GatewayError):
+    status = 401
+
+    def __init__(self, detail: str = "", headers: Headers | None = None) -> None:
+        super().__init__(detail, [(b"www-authenticate", b'Bearer realm="api"'), *(headers or [])])
+
+
+class ApiKeyMissing(Unauthorized):
+    code = "api_key_missing"
+    title = "API key missing"
+    sentence = "This API needs a key. Send it as `Authorization: Bearer <key>`."
+
+
+class ApiKeyUnknown(Unauthorized):
+    code = "api_key_unknown"
+    title = "API key unknown"
+    sentence = "This API key is not known here. Check that it is complete and still in use."
+
+
+class ApiKeyExpired(Unauthorized):
+    code = "api_key_expired"
+    title = "API key expired"
+    sentence = "This API key has expired. Create a new one in the developer portal."
+
+
+class Forbidden(GatewayError):
+    status = 403
+
+
+class SubscriptionMissing(Forbidden):
+    code = "subscription_missing"
+    title = "No subscription"
+    sentence = "The application has no subscription to this API. Request one first."
+
+
+class SubscriptionPending(Forbidden):
+    code = "subscription_pending"
+    title = "Subscription pending"
+    sentence = "The subscription to this API waits for approval. Ask the API's owner to approve it."
+
+
+class SubscriptionRejected(Forbidden):
+    code = "subscription_rejected"
+    title = "Subscription rejected"
+    sentence = "The subscription to this API was rejected. Ask the API's owner for the reason."
+
+
+class SubscriptionRevoked(Forbidden):
+    code = "subscription_revoked"
+    title = "Subscription revoked"
+    sentence = "The subscription to this API was revoked. Ask the API's owner for a new one."
+
+
+class TenantSuspended(Forbidden):
+    code = "tenant_suspended"
+    title = "Tenant suspended"
+    sentence = "This tenant is suspended. Contact the platform's operator."
+
+
+class TenantUnknown(GatewayError):
+    status = 404
+    code = "tenant_unknown"
+    title = "Tenant unknown"
+    sentence = (
+        "This host name belongs to no tenant and no API key was sent. "
+        "Use the tenant's host name or send an API key."
+    )
+
+
+# What is called (404, 405, 413, 429)
+
+
+class RouteNotFound(GatewayError):
+    status = 404
+    code = "route_not_found"
+    title = "Route not found"
+    sentence = "No API answers at this path. Check the path against the API's documentation."
+
+
+class MethodNotAllowed(GatewayError):
+    """``allowed``: the methods that this path does answer, for the Allow field."""
+
+    status = 405
+    code = "method_not_allowed"
+    title = "Method not allowed"
+
+    def __init__(self, allowed: list[str]) -> None:
+        listed = ", ".join(allowed)
+        super().__init__(
+            f"This path does not answer this method. Use one of: {listed}.",
+            [(b"allow", listed.encode())],
+        )
+
+
+class BodyTooLarge(GatewayError):
+    """``limit`` is in bytes."""
+
+    status = 413
+    code = "body_too_large"
+    title = "Request body too large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body may hold at most {limit} bytes. Send a smaller one.")
+
+
+class ClientGone(GatewayError):
+    """The client left before it had sent its whole request. Nobody reads this answer."""
+
+    status = 499
+    code = "client_gone"
+    title = "Client gone"
+    sentence = "The client closed the connection."
+
+
+class RateLimitExceeded(GatewayError):
+    """``seconds`` until another call is worth trying, rounded up."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+    title = "Rate limit exceeded"
+
+    def __init__(self, limit: int, window: int, seconds: int, headers: Headers) -> None:
+        calls = "call" if limit == 1 else "calls"
+        super().__init__(
+            f"The limit of {limit} {calls} in {window} s is used up. Try again in {seconds} s.",
+            [(b"retry-after", b"%d" % seconds), *headers],
+        )
+
+
+# What lies behind the gateway (502, 503, 504)
+
+
+class UpstreamError(GatewayError):
+    """An upstream that gave no usable answer; ``sent`` tells whether it may have seen the call."""
+
+    status = 502
+    sent: bool = True
+
+
+class ConnectFailed(UpstreamError):
+    """No connection: nothing was sent, so another target may be tried."""
+
+    code = "upstream_unreachable"
+    title = "Upstream unreachable"
+    sentence = "The service behind this API cannot be reached. Try again later."
+    sent = False
+
+
+class AddressForbidden(UpstreamError):
+    """The target's name resolves only to addresses that this tenant may not reach."""
+
+    code = "upstream_address_forbidden"
+    title = "Upstream address forbidden"
+    sentence = (
+        "The upstream's address is loopback, private or link-local, which this tenant may not "
+        "call. Change the upstream's target, or ask the operator to allow private upstreams."
+    )
+    sent = False
+
+
+class UpstreamBroken(UpstreamError):
+    """Reset, closed early or malformed."""
+
+    code = "upstream_broken"
+    title = "Upstream answer broken"
+    sentence = "The service behind this API broke off or gave an invalid answer. Try again later."
+
+    def __init__(self, detail: str = "", *, sent: bool = True) -> None:
+        super().__init__(detail)
+        self.sent = sent
+
+
+class NoHealthyTarget(UpstreamError):
+    status = 503
+    code = "no_healthy_target"
+    title = "No healthy target"
+    sentence = "Every target of this API's upstream is failing at the moment. Try again shortly."
+    sent = False
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+    title = "Upstream timed out"
+    sentence = "The service behind this API took too long to answer. Try again later."
+
+
+def render(error: GatewayError, exchange: Exchange) -> tuple[Headers, bytes]:
+    """Headers and body in the shape that clients of this kind of API expect.
+
+    AI routes answer in OpenAI's shape, all others in RFC 9457's. The request id header is
+    added by the exchange.
+    """
+    ai = exchange.api is not None and exchange.api.kind == "ai"
+    body = _openai(error) if ai else _problem(error, exchange.id)
+    kind = b"application/json" if ai else b"application/problem+json"
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *error.headers,
+    ]
+    return headers, body
+
+
+def _problem(error: GatewayError, request_id: str) -> bytes:
+    return _encode(
+        {
+            "type": f"urn:hubpo:error:{error.code}",
+            "title": error.title,
+            "status": error.status,
+            "detail": error.detail,
+            "code": error.code,
+            "request_id": request_id,
+        }
+    )
+
+
+_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def _openai(error: GatewayError) -> bytes:
+    fallback = "invalid_request_error" if error.status < 500 else "server_error"
+    kind = _OPENAI_TYPES.get(error.status, fallback)
+    return _encode(
+        {
+            "error": {
+                "message": error.detail,
+                "type": kind,
+                "code": error.code,
+                "param": error.param,
+            }
+        }
+    )

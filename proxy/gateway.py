@@ -1,0 +1,216 @@
+"""The whole call on one screen.
+
+Tenant by host or key; API and route by path; application by key; subscription and
+policies; then on to the upstream, the model or the prompt. Whatever happens, one usage
+event is on disk before the answer is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from itertools import count
+from secrets import token_hex
+from time import perf_counter_ns
+from typing import Any
+
+from proxy import forward, identify
+from proxy.ai import endpoints, prompts
+from proxy.balance import Balance
+from proxy.errors import (
+    GatewayError,
+    InternalError,
+    MethodNotAllowed,
+    RouteNotFound,
+    TenantSuspended,
+    render,
+)
+from proxy.exchange import Exchange, Receive, Scope, Send
+from proxy.health import Health
+from proxy.limits import Limiter
+from proxy.policies import subscription
+from proxy.route import Listen, Path
+from proxy.runtime import ApiRuntime, RouteRuntime
+from proxy.snapshot import Holder, Match, Site
+from proxy.upstream.pool import Pool
+from proxy.usage.journal import Journal
+
+logger = logging.getLogger(__name__)
+
+_NO_ROUTE = "No route of this API answers at this path. Check it against the API's documentation."
+
+MEMO = 4096
+"""Paths whose match is remembered until the next change of any snapshot."""
+WATCH_SECONDS = 0.25
+"""A call that takes longer is watched for a client that leaves."""
+
+
+class Gateway:
+    """What a call needs, besides its tenant, to be answered."""
+
+    def __init__(self, *, holder: Holder, limiter: Limiter, pool: Pool, journal: Journal) -> None:
+        self.holder = holder
+        self.limiter = limiter
+        self.pool = pool
+        self.journal = journal
+        self.health = Health()
+        self.balance = Balance(self.health)
+        self._process = token_hex(8)
+        self._numbers = count(1)
+        self._active: set[Exchange] = set()
+        self._loop = asyncio.get_running_loop()
+        self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        """Answers one call. Not a coroutine function itself: each level costs every call."""
+        identifier = "%s%016x" % (self._process, next(self._numbers))  # noqa: UP031 - faster
+        return self.handle(Exchange(scope, receive, send, identifier))
+
+    async def handle(self, exchange: Exchange) -> None:
+        self._active.add(exchange)
+        exchange.task = asyncio.current_task(self._loop)
+        try:
+            site = identify.site(exchange, self.holder)
+            tenant = exchange.tenant = site[0]
+            if tenant.suspended is not None:
+                raise TenantSuspended(_suspension(tenant.suspended))
+            api = self._route(exchange, site)
+            identify.application(exchange, tenant, api)
+            if api.kind == "ai":
+                await endpoints.serve(exchange, self)
+            else:
+                await self.admit(exchange, api)
+                if api.kind == "http":
+                    await forward.http(exchange, self, api)
+                else:
+                    await prompts.serve(exchange, self)
+        except GatewayError as error:
+            await self._refuse(exchange, error)
+        except asyncio.CancelledError:
+            if not exchange.abandoned:
+                raise
+        except Exception:
+            # The outermost boundary of a call: a fault ends this call and no other.
+            logger.exception("Request %s failed.", exchange.id)
+            await self._refuse(exchange, InternalError())
+        finally:
+            self._active.discard(exchange)
+            if exchange.tenant is not None:
+                self.journal.append(exchange.event())
+
+    def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
+        """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""
+        raw = exchange.scope["raw_path"]
+        memo = self.holder.routed
+        key = (site[1], exchange.method, raw)
+        match = memo.get(key)
+        if match is None:
+            match = find(site[1], raw.decode("latin-1"), exchange)
+            if len(memo) >= MEMO:
+                memo.clear()
+            memo[key] = match
+        exchange.api, exchange.route, exchange.params, exchange.rest = match
+        return match[0]
+
+    async def admit(self, exchange: Exchange, api: ApiRuntime) -> None:
+        """Subscription and policies of ``api``. Raises what they refuse with.
+
+        Sets the exchange's API, route, subscription and plan.
+        """
+        tenant = exchange.tenant
+        route = exchange.route
+        if tenant is None:
+            raise RouteNotFound
+        if route is None or route.api is not api:
+            exchange.api, route = api, api.base
+            exchange.route = route
+        if api.key_required:
+            found = subscription.require(exchange, tenant, api)
+            exchange.subscription = found
+            exchange.plan = found.plan
+            steps = found.steps(route)
+        else:
+            steps = route.open_steps
+        for step in steps:
+            waiting = step(exchange, self)
+            if waiting is not None:
+                await waiting
+
+    async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
+        exchange.error_code = error.code
+        if exchange.status or exchange.abandoned:
+            # The answer has begun or nobody reads it. Without its end the server drops it.
+            return
+        headers, body = render(error, exchange)
+        await exchange.respond(error.status, headers, body)
+
+    # Clients that leave
+
+    def _sweep(self) -> None:
+        """Watching costs a task, so only the calls that take long are watched."""
+        old = perf_counter_ns() - int(WATCH_SECONDS * 1e9)
+        for exchange in self._active:
+            if exchange.started < old and exchange.body_done and not exchange.watched:
+                exchange.watched = True
+                task = self._loop.create_task(self._watch(exchange))
+                self._watchers.add(task)
+                task.add_done_callback(self._watchers.discard)
+        self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
+
+    async def _watch(self, exchange: Exchange) -> None:
+        while (await exchange.receive())["type"] != "http.disconnect":
+            pass
+        if not exchange.finished and exchange.task is not None:
+            exchange.abandoned = True
+            exchange.task.cancel()
+
+    def close(self) -> None:
+        self._sweeper.cancel()
+        for task in self._watchers:
+            task.cancel()
+
+
+def find(listen: Listen[ApiRuntime], raw: str, exchange: Exchange) -> Match:
+    """What answers at a raw path. Raises RouteNotFound and, with the API set, MethodNotAllowed."""
+    path = Path(raw)
+    found = listen.find(path.plain)
+    if found is None or path.escapes:
+        raise RouteNotFound
+    if path.loose is not None and listen.find(path.loose) != found:
+        raise RouteNotFound
+    api, depth = found
+    exchange.api = api
+    if api.kind != "http":
+        return api, api.base, {}, path.below(depth)
+    route, params = _find_route(api, path, depth, exchange.method)
+    return api, route, params, path.below(depth)
+
+
+def _find_route(
+    api: ApiRuntime, path: Path, depth: int, method: str
+) -> tuple[RouteRuntime, dict[str, str]]:
+    allowed: set[str] = set()
+    found = api.routes.find(path.plain[depth:], method, allowed)
+    if found is None:
+        if allowed:
+            raise MethodNotAllowed(sorted(allowed | {"HEAD"} if "GET" in allowed else allowed))
+        raise RouteNotFound(_NO_ROUTE)
+    route, indexes = found
+    if path.loose is not None:
+        other = api.routes.find(path.loose[depth:], method, set())
+        if other is None or other[0] is not route:
+            raise RouteNotFound(_NO_ROUTE)
+    if not indexes:
+        return route, {}
+    raw = path.raw[depth:]
+    values = [raw[index] if index < len(raw) else "" for index in indexes]
+    if route.tail and (rest := "/".join(raw[indexes[-1] :])):
+        values[-1] = rest + "/" if path.slash else rest
+    return route, dict(zip(route.names, values, strict=True))
+
+
+def _suspension(reason: str) -> str:
+    stop = "" if reason.endswith((".", "!", "?")) else "."
+    return f"This tenant is suspended: {reason}{stop} Contact the platform's operator."

@@ -1,0 +1,99 @@
+"""Who calls: the tenant by host name or by key, then the application by key."""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
+
+from contract.keys import API_KEY_PREFIX, digest
+from proxy.errors import ApiKeyExpired, ApiKeyMissing, ApiKeyUnknown, TenantUnknown
+from proxy.runtime import ApiRuntime, TenantRuntime
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+    from proxy.snapshot import Holder, Site
+
+_PREFIX = API_KEY_PREFIX.encode()
+
+
+def site(exchange: Exchange, holder: Holder) -> Site:
+    """The tenant and its APIs on this host. Raises TenantUnknown and ApiKeyUnknown.
+
+    Where the host names no tenant, a key in any header or parameter that some API
+    takes keys from does.
+    """
+    host = exchange.headers.get(b"host", b"")
+    found = holder.site(host)
+    if found is not None:
+        return found
+    given = False
+    for key in _candidates(exchange, holder):
+        given = True
+        found = holder.site_of_key(digest(key))
+        if found is not None:
+            return found
+    raise ApiKeyUnknown if given else TenantUnknown
+
+
+def _candidates(exchange: Exchange, holder: Holder) -> list[bytes]:
+    keys = [exchange.headers.get(name) for name in holder.key_headers]
+    keys += [_query_key(exchange.query, name) for name in holder.key_queries]
+    keys.append(_bearer(exchange.headers.get(b"authorization")))
+    return [key for key in keys if key]
+
+
+def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> None:
+    """Sets key and application. Raises ApiKeyMissing, ApiKeyUnknown, ApiKeyExpired.
+
+    The API's header goes first, then its query parameter, then a Bearer token: beside
+    either of them, that one is the upstream's own. An API that needs no key takes a
+    good one for the record and overlooks any other.
+    """
+    headers = exchange.headers
+    given = headers.get(api.key_header)
+    if api.key_query is not None and exchange.query:
+        in_query = _query_key(exchange.query, api.key_query)
+        if in_query is not None:
+            exchange.query = _without(exchange.query, api.key_query)
+            given = given or in_query
+    if not given:
+        given = _bearer(headers.get(b"authorization"))
+        if given is not None and (api.key_required or given.startswith(_PREFIX)):
+            exchange.drop_authorization = True
+    if not given:
+        if api.key_required:
+            raise ApiKeyMissing
+        return
+    key = tenant.keys.get(digest(given))
+    if key is None:
+        if api.key_required:
+            raise ApiKeyUnknown
+        return
+    if key.expires_at is not None and key.expires_at <= time():
+        if api.key_required:
+            raise ApiKeyExpired
+        return
+    exchange.key = key
+    exchange.application = tenant.applications[key.application_id]
+
+
+def _bearer(value: bytes | None) -> bytes | None:
+    if value is not None and value[:7].lower() == b"bearer ":
+        return value[7:].strip() or None
+    return None
+
+
+def _named(pair: bytes, name: bytes) -> bool:
+    return unquote_plus(pair.partition(b"=")[0].decode("latin-1")) == name.decode()
+
+
+def _query_key(query: bytes, name: bytes) -> bytes | None:
+    for pair in query.split(b"&"):
+        if _named(pair, name):
+            return unquote_plus(pair.partition(b"=")[2].decode("latin-1")).encode() or None
+    return None
+
+
+def _without(query: bytes, name: bytes) -> bytes:
+    return b"&".join(pair for pair in query.split(b"&") if not _named(pair, name))

@@ -1,0 +1,22 @@
+"""What the data plane is told at its start. ``config.gateway`` fills it from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True):
+    redis_url: str
+    """``redis://``, ``rediss://`` or ``unix:///path``, with optional credentials and database."""
+    snapshots: Path
+    """Directory of the last good copies; shared by all workers of a machine."""
+    journal: Path
+    """Directory of the usage segments; shared by all workers of a machine."""
+    secret_key: str
+    """Opens provider credentials; see ``contract.secrets``."""
+    segment_bytes: int = 16 * 1024 * 1024
+    """Size at which a usage segment is closed and the next begun."""
+    drain_seconds: float = 5.0
+    """How long calls in flight may take to finish after the stop."""

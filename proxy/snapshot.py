@@ -1,0 +1,289 @@
+"""The tenants that this worker serves, kept up to date from Valkey and from disk.
+
+``Holder`` is what a call looks into; ``Watcher`` keeps it true. A snapshot that cannot
+be used is refused and logged, and the one before stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections import Counter
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from contract.keys import SNAPSHOT_CHANNEL, SNAPSHOT_INDEX, snapshot_blob
+from contract.secrets import Sealer
+from contract.snapshot import SnapshotError, decode
+from proxy.route import Listen
+from proxy.runtime import (
+    ApiRuntime,
+    DeploymentRuntime,
+    ModelRuntime,
+    ProviderRuntime,
+    RouteRuntime,
+    SubscriptionRuntime,
+    TenantRuntime,
+    UpstreamRuntime,
+)
+from proxy.valkey import Connection, ValkeyError, connect
+
+__all__ = [
+    "ApiRuntime",
+    "DeploymentRuntime",
+    "Holder",
+    "ModelRuntime",
+    "ProviderRuntime",
+    "RouteRuntime",
+    "Site",
+    "SubscriptionRuntime",
+    "TenantRuntime",
+    "UpstreamRuntime",
+    "Watcher",
+]
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+GRACE_SECONDS = 120.0
+"""A tenant that is missing from the index unannounced is served for this long."""
+
+DEFAULT_KEY_HEADER = b"x-api-key"
+"""Looked at even where no API of any tenant names it, so that its refusal is the same."""
+
+_SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_SPELLINGS = 10_000
+
+Site = tuple[TenantRuntime, Listen[ApiRuntime]]
+"""A tenant and its APIs on one host."""
+
+Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
+"""API, route, path parameters and the raw path below the listen path."""
+
+
+class Holder:
+    """Tenants by id, by host and by key. ``loaded`` once a set was read, even an empty one."""
+
+    def __init__(self) -> None:
+        self.tenants: dict[str, TenantRuntime] = {}
+        self.loaded = False
+        self.routed: dict[tuple[Listen[ApiRuntime], str, bytes], Match] = {}
+        """Matches found since the last change; whoever fills it bounds it."""
+        self.key_headers: tuple[bytes, ...] = (DEFAULT_KEY_HEADER,)
+        self.key_queries: tuple[bytes, ...] = ()
+        self._hosts: dict[bytes, Site] = {}
+        self._spelled: dict[bytes, Site] = {}
+        self._keys: dict[bytes, TenantRuntime] = {}
+        self._header_uses: Counter[bytes] = Counter()
+        self._query_uses: Counter[bytes] = Counter()
+
+    def site(self, host: bytes) -> Site | None:
+        """By a Host header as sent: in any case, with or without a port."""
+        found = self._spelled.get(host)
+        if found is None:
+            name = host.lower().rstrip(b"0123456789").removesuffix(b":") if b":" in host else host
+            found = self._hosts.get(name.lower().removesuffix(b"."))
+            if found is not None:
+                if len(self._spelled) >= _SPELLINGS:
+                    self._spelled.clear()
+                self._spelled[host] = found
+        return found
+
+    def site_of_key(self, digest: bytes) -> Site | None:
+        tenant = self._keys.get(digest)
+        return (tenant, tenant.listen) if tenant is not None else None
+
+    def put(self, tenant: TenantRuntime) -> None:
+        """Replaces the tenant. No call sees a mixture: each looks the tenant up once."""
+        self.remove(tenant.id)
+        self.tenants[tenant.id] = tenant
+        for host, listen in _hosts(tenant).items():
+            other = self._hosts.setdefault(host, (tenant, listen))
+            if other[0] is not tenant:
+                logger.error("Host %r of %s belongs to %s.", host, tenant.slug, other[0].slug)
+        for digest in tenant.keys:
+            self._keys.setdefault(digest, tenant)
+        self._count(tenant, 1)
+
+    def remove(self, tenant_id: str) -> None:
+        tenant = self.tenants.pop(tenant_id, None)
+        if tenant is None:
+            return
+        for host in _hosts(tenant):
+            if host in self._hosts and self._hosts[host][0] is tenant:
+                del self._hosts[host]
+        for digest in tenant.keys:
+            if self._keys.get(digest) is tenant:
+                del self._keys[digest]
+        self._count(tenant, -1)
+
+    def _count(self, tenant: TenantRuntime, step: int) -> None:
+        self._spelled.clear()
+        self.routed.clear()
+        for api in tenant.apis.values():
+            self._header_uses[api.key_header] += step
+            if api.key_query is not None:
+                self._query_uses[api.key_query] += step
+        self.key_headers = tuple({DEFAULT_KEY_HEADER, *+self._header_uses})
+        self.key_queries = tuple(+self._query_uses)
+
+
+def _hosts(tenant: TenantRuntime) -> dict[bytes, Listen[ApiRuntime]]:
+    hosts = {host.encode(): tenant.listen for host in tenant.snapshot.hosts}
+    return hosts | {host.encode(): listen for host, listen in tenant.extra_hosts.items()}
+
+
+class Watcher:
+    """Loads the last good copies, then follows Valkey for as long as the worker runs."""
+
+    def __init__(self, holder: Holder, url: str, directory: Path, sealer: Sealer | None) -> None:
+        self._holder = holder
+        self._url = url
+        self._directory = directory
+        self._sealer = sealer
+        self._seen: dict[str, bytes] = {}
+        """Tenant id -> what the index said of the blob that was last read."""
+        self._digests: dict[str, bytes] = {}
+        self._missing: dict[str, float] = {}
+        self._announced: set[str] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when everything that can be had at once is loaded."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for path in sorted(self._directory.glob("*.snapshot")):
+            try:
+                await self._use(path.stem, path.read_bytes(), keep=False)
+            except OSError as error:
+                logger.error("The copy %s cannot be read: %s", path, error)
+        self._holder.loaded = bool(self._holder.tenants)
+        try:
+            connection = await connect(self._url, on_push=self._announce)
+            try:
+                await self._reconcile(connection)
+            finally:
+                connection.close()
+        except ValkeyError as error:
+            logger.warning("Valkey does not answer, starting from the copies: %s", error)
+        self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._session()
+            except ValkeyError as error:
+                logger.warning("Changes are not followed: %s", error)
+            except Exception:
+                # The outermost boundary of this task: a fault here must not end the following.
+                logger.exception("Following changes failed.")
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _session(self) -> None:
+        """Follows until a connection is lost. Raises ValkeyError."""
+        listening = await connect(self._url, on_push=self._announce)
+        try:
+            listening.subscribe(SNAPSHOT_CHANNEL)
+            asking = await connect(self._url)
+        except BaseException:
+            listening.close()
+            raise
+        listening.lost.add_done_callback(lambda _: self._wake.set())
+        try:
+            while listening.alive:
+                await self._reconcile(asking)
+                if self._announced:
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS):
+                        await self._wake.wait()
+                self._wake.clear()
+        finally:
+            listening.close()
+            asking.close()
+
+    def _announce(self, message: list[Any]) -> None:
+        if message[0] == b"message":
+            self._announced.add(message[2].decode())
+            self._wake.set()
+
+    async def _reconcile(self, connection: Connection) -> None:
+        """Brings the holder to what the index says. Raises ValkeyError."""
+        announced, self._announced = self._announced, set()
+        flat = await connection.ask("HGETALL", SNAPSHOT_INDEX)
+        index = {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
+        for tenant_id, mark in index.items():
+            if self._seen.get(tenant_id) != mark:
+                blob = await connection.ask("GET", snapshot_blob(tenant_id), seconds=10.0)
+                if blob is None:
+                    logger.error("Tenant %s is in the index without a snapshot.", tenant_id)
+                    continue
+                await self._use(tenant_id, blob, keep=True)
+                self._seen[tenant_id] = mark
+        self._drop(index, announced)
+        self._holder.loaded = True
+
+    def _drop(self, index: dict[str, bytes], announced: set[str]) -> None:
+        """Forgets deleted tenants.
+
+        An announced deletion counts at once. Without an announcement an index may also
+        have lost its data, so a missing tenant is kept for a while, and an empty index
+        is taken for a lost one.
+        """
+        now = monotonic()
+        for tenant_id in list(self._holder.tenants):
+            if tenant_id in index:
+                self._missing.pop(tenant_id, None)
+                continue
+            since = self._missing.setdefault(tenant_id, now)
+            if tenant_id in announced or (index and now - since > GRACE_SECONDS):
+                logger.info("Tenant %s is gone.", tenant_id)
+                self._holder.remove(tenant_id)
+                for known in (self._seen, self._digests, self._missing):
+                    known.pop(tenant_id, None)
+                self._copy(tenant_id).unlink(missing_ok=True)
+
+    async def _use(self, tenant_id: str, blob: bytes, *, keep: bool) -> None:
+        """Puts a blob to use, and keeps a copy of it unless it came from one."""
+        digest = sha256(blob).digest()
+        if self._digests.get(tenant_id) == digest:
+            return
+        try:
+            snapshot = decode(blob)
+            if snapshot.tenant_id != tenant_id or not _SAFE_ID.fullmatch(tenant_id):
+                raise SnapshotError(f"The snapshot names the tenant {snapshot.tenant_id!r}.")
+            self._holder.put(TenantRuntime(snapshot, self._sealer))
+        except SnapshotError as error:
+            logger.error(
+                "Snapshot of tenant %s refused, the one before stays: %s", tenant_id, error
+            )
+            return
+        self._digests[tenant_id] = digest
+        if keep:
+            try:
+                await asyncio.to_thread(self._save, tenant_id, blob)
+            except OSError as error:
+                logger.error("No copy of tenant %s could be kept: %s", tenant_id, error)
+
+    def _copy(self, tenant_id: str) -> Path:
+        return self._directory / f"{tenant_id}.snapshot"
+
+    def _save(self, tenant_id: str, blob: bytes) -> None:
+        """Atomic: a reader finds the old copy or the new one, whole."""
+        draft = self._directory / f"{tenant_id}.{os.getpid()}.draft"
+        with draft.open("wb") as file:
+            file.write(blob)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._copy(tenant_id))

@@ -1,0 +1,111 @@
+"""An upstream's answer while it is being read from its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from proxy.errors import UpstreamBroken, UpstreamError
+
+if TYPE_CHECKING:
+    from proxy.upstream.connection import Connection
+
+
+class Response:
+    """An upstream's answer. Iterate over it or ``read`` it, then ``close`` it in any case.
+
+    ``headers`` are as received with lower-case names. ``complete`` tells that the whole
+    body has arrived, if not yet been read.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_held",
+        "_waiter",
+        "complete",
+        "error",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        self._chunks: deque[bytes] = deque()
+        self._held = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+        self.error: UpstreamError | None = None
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else "broken" if self.error else "open"
+        return f"<Response {self.status} {state}, {self._held} bytes held>"
+
+    def __aiter__(self) -> Response:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next piece of the body. Raises UpstreamBroken or UpstreamTimeout."""
+        while not self._chunks:
+            if self.complete:
+                self.close()
+                raise StopAsyncIteration
+            if self.error is not None:
+                raise self.error
+            if self._connection is None:
+                raise RuntimeError("The response was closed before it was read.")
+            await self._wait(self._connection)
+        chunk = self._chunks.popleft() if len(self._chunks) == 1 else self.take()
+        self._held = 0
+        if self._connection is not None:
+            self._connection.resume()
+        return chunk
+
+    def take(self) -> bytes:
+        """Whatever body is held now, without waiting."""
+        held = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+        return held
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body; UpstreamBroken where it has more than ``limit`` bytes."""
+        if self.complete and self._held <= limit:
+            return self.take()
+        parts, size = [], 0
+        async for chunk in self:
+            size += len(chunk)
+            if size > limit:
+                self.close()
+                raise UpstreamBroken(f"The upstream's answer has more than {limit} bytes.")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Gives the connection back if the message was complete, else drops it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.done(reusable=self.complete)
+
+    async def _wait(self, connection: Connection) -> None:
+        connection.arm_idle()
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            connection.deadline = 0.0
+
+    # Called by the connection
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def hold(self, chunk: bytes) -> int:
+        self._chunks.append(chunk)
+        self._held += len(chunk)
+        return self._held

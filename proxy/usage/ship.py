@@ -1,0 +1,112 @@
+"""From the journal to the stream in Valkey, in batches.
+
+The cursor moves after the reply, so an event is shipped at least once; its id makes it
+count once. Calls never wait for any of this: while Valkey is down the journal grows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from hashlib import sha1
+from time import monotonic
+
+from contract.keys import USAGE_STREAM
+from proxy.usage.journal import Journal, Segment
+from proxy.valkey import Connection, ValkeyError, connect
+
+logger = logging.getLogger(__name__)
+
+BATCH_BYTES = 256 * 1024
+INTERVAL = 0.2
+ORPHAN_SECONDS = 5.0
+LONGEST_PAUSE = 5.0
+
+# One reply for a whole batch costs a worker a fraction of one for each event.
+_SCRIPT = """
+for i = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
+return #ARGV
+"""
+_SCRIPT_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+class Shipper:
+    """One task per worker: its own segments, and those of workers that are gone."""
+
+    def __init__(self, journal: Journal, url: str) -> None:
+        self._journal = journal
+        self._url = url
+        self._connection: Connection | None = None
+        self._orphans: list[Segment] = []
+        self._looked = -ORPHAN_SECONDS
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        pause = INTERVAL
+        while True:
+            try:
+                await self.ship()
+                pause = INTERVAL
+            except (ValkeyError, OSError) as error:
+                pause = min(pause * 2, LONGEST_PAUSE)
+                logger.warning("Usage waits in the journal: %s", error)
+            except Exception:
+                # The outermost boundary of this task: shipping must go on.
+                logger.exception("Shipping usage failed.")
+                pause = LONGEST_PAUSE
+            await asyncio.sleep(pause)
+
+    async def ship(self) -> None:
+        """Ships all there is now. Raises ValkeyError and OSError."""
+        if monotonic() - self._looked >= ORPHAN_SECONDS:
+            self._looked = monotonic()
+            self._orphans += self._journal.orphans()
+        for segment in [*self._orphans, *self._journal.segments]:
+            await self._ship_segment(segment)
+            if segment.closed:
+                segment.delete()
+                owner = self._orphans if segment in self._orphans else self._journal.segments
+                owner.remove(segment)
+
+    async def _ship_segment(self, segment: Segment) -> None:
+        while True:
+            closed = segment.closed
+            events, cursor = segment.read(BATCH_BYTES)
+            if not events and cursor + BATCH_BYTES < segment.size:
+                logger.error("%r is damaged; its rest is dropped.", segment)
+            if not events:
+                if closed == segment.closed:
+                    return
+                continue
+            await self._store(events)
+            segment.advance(cursor)
+
+    async def _store(self, events: list[bytes]) -> None:
+        if self._connection is None or not self._connection.alive:
+            self._connection = await connect(self._url)
+            await self._connection.ask("SCRIPT", "LOAD", _SCRIPT)
+        connection = self._connection
+        try:
+            await connection.ask("EVALSHA", _SCRIPT_SHA, 1, USAGE_STREAM, *events, seconds=10.0)
+        except ValkeyError:
+            # Connecting anew also loads the script anew, should it have been flushed.
+            connection.close()
+            raise
+
+    async def close(self, seconds: float = 1.0) -> None:
+        """Ships what is left if that is quick; the rest waits for the next worker."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            async with asyncio.timeout(seconds):
+                await self.ship()
+        except (TimeoutError, ValkeyError, OSError) as error:
+            logger.warning("Usage stays in the journal: %s", error)
+        if self._connection is not None:
+            self._connection.close()
+        for segment in self._orphans:
+            segment.release()

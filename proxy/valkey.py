@@ -1,0 +1,150 @@
+"""A bare connection to Valkey or Redis: pack, write, match replies to calls in order.
+
+The client libraries cost tens of microseconds a call, which the hot path cannot pay.
+hiredis packs and parses; there is nothing here beyond that but connecting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+Part = str | bytes | int
+
+# The stub says a tuple of one part where any number is taken.
+_pack = cast("Callable[[tuple[Part, ...]], bytes]", hiredis.pack_command)
+
+
+class ValkeyError(Exception):
+    """The server refused a command, or the connection is gone."""
+
+
+class Connection(asyncio.Protocol):
+    """``on_push`` receives every message of a subscribed connection; calls get futures."""
+
+    def __init__(self, on_push: Callable[[list[Any]], None] | None = None) -> None:
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._transport: asyncio.Transport | None = None
+        self._on_push = on_push
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        """Done when the connection is gone."""
+
+    @property
+    def alive(self) -> bool:
+        return not self.lost.done()
+
+    def call(self, *parts: Part) -> asyncio.Future[Any]:
+        """Sends a command now. The future holds the reply or raises ValkeyError."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._transport is None or self.lost.done():
+            future.set_exception(ValkeyError("The connection is closed."))
+            return future
+        self._waiting.append(future)
+        self._transport.write(_pack(parts))
+        return future
+
+    async def ask(self, *parts: Part, seconds: float = 2.0) -> Any:
+        """A call with a time-out. Raises ValkeyError; a late answer closes the connection."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.call(*parts)
+        except TimeoutError:
+            self.close()
+            raise ValkeyError(f"No answer to {parts[0]!r} in {seconds:g} s.") from None
+
+    def subscribe(self, channel: str) -> None:
+        """From here on every message goes to ``on_push``."""
+        if self._transport is not None:
+            self._transport.write(_pack(("SUBSCRIBE", channel)))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self._fail()
+
+    def _fail(self) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_exception(ValkeyError("The connection was lost."))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail()
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        try:
+            reply = self._reader.gets()
+            while reply is not False:
+                self._take(reply)
+                reply = self._reader.gets()
+        except hiredis.ProtocolError:
+            self.close()
+
+    def _take(self, reply: Any) -> None:
+        if not self._waiting:
+            if self._on_push is not None:
+                self._on_push(reply)
+            return
+        future = self._waiting.popleft()
+        if future.done():
+            return
+        if isinstance(reply, Exception):
+            future.set_exception(ValkeyError(str(reply)))
+        else:
+            future.set_result(reply)
+
+
+async def connect(
+    url: str, *, seconds: float = 1.0, on_push: Callable[[list[Any]], None] | None = None
+) -> Connection:
+    """A connection that has signed in and answered. Raises ValkeyError."""
+    parts = urlsplit(url)
+    loop = asyncio.get_running_loop()
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            if parts.scheme == "unix":
+                _, connection = await loop.create_unix_connection(
+                    lambda: Connection(on_push), unquote(parts.path)
+                )
+            elif parts.scheme in ("redis", "rediss"):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(on_push),
+                    parts.hostname or "127.0.0.1",
+                    parts.port or 6379,
+                    ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
+                )
+            else:
+                raise ValkeyError(f"REDIS_URL must begin with redis, rediss or unix: {url!r}.")
+            if parts.password is not None:
+                user = [unquote(parts.username)] if parts.username else []
+                await connection.call("AUTH", *user, unquote(parts.password))
+            if (database := _database(parts.scheme, parts.path, parts.query)) != "0":
+                await connection.call("SELECT", database)
+            await connection.call("PING")
+            return connection
+    except (OSError, TimeoutError, ValkeyError) as error:
+        if connection is not None:
+            connection.close()
+        raise ValkeyError(str(error) or "No answer in time.") from error
+
+
+def _database(scheme: str, path: str, query: str) -> str:
+    named = parse_qs(query).get("db")
+    if named:
+        return named[0]
+    return path.strip("/") or "0" if scheme != "unix" else "0"

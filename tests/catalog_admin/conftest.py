@@ -1,0 +1,99 @@
+"""A small catalogue in each of two tenants, made through the services."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from catalog.models import (
+    AIModel,
+    Api,
+    Application,
+    Deployment,
+    Plan,
+    PlanLimit,
+    Provider,
+    Publication,
+    Route,
+    Target,
+    Upstream,
+)
+from catalog.services import access, ai, apis, prompts, upstreams
+
+PROVIDER_SECRET = "sk-provider-0123456789-9K2x"
+
+
+def _fill(actor: Any) -> SimpleNamespace:
+    upstream = upstreams.save_upstream(
+        upstream=Upstream(name="Weather service"),
+        targets=[Target(url="http://127.0.0.1:9/weather")],
+    )
+    api = apis.save_api(
+        api=Api(name="Weather", listen_path="/weather", upstream=upstream),
+        routes=[Route(path="/cities/{city}", methods=["GET"])],
+    )
+    apis.publish_api(api=api)
+    models = apis.publish_api(api=apis.save_api(api=Api(name="Models", kind="ai", listen_path="x")))
+    provider = ai.save_provider(
+        provider=Provider(name="Northern cloud", base_url="https://ai.north.example/v1")
+    )
+    ai.set_credential(provider=provider, secret=PROVIDER_SECRET)
+    model = ai.save_model(
+        model=AIModel(name="north-large", abilities=["chat"]),
+        apis=[models],
+        deployments=[Deployment(provider=provider, provider_model="large", input_price=2)],
+    )
+    prompt = prompts.create_prompt(name="Sentiment", listen_path="/prompts/sentiment")
+    version = prompts.add_version(
+        prompt=prompt,
+        model=model,
+        messages=[{"role": "user", "template": "One word for: {{ text }}"}],
+        variables=[{"name": "text"}],
+        parameters={"temperature": 0},
+        actor=actor,
+    )
+    prompts.publish_version(version=version)
+    plan = access.save_plan(plan=Plan(name="Team"), limits=[PlanLimit(calls=10, window=60)])
+    application = access.save_application(application=Application(name="Web shop"))
+    key, _ = access.issue_key(application=application, name="production")
+    subscription = access.request_subscription(
+        application=application, api=api, plan=plan, actor=actor, reason="For the shop"
+    )
+    publication = Publication.objects.create(
+        version=900, status="refused", problem="Route /x has no upstream."
+    )
+    return SimpleNamespace(
+        upstream=upstream,
+        api=api,
+        models=models,
+        provider=provider,
+        aimodel=model,
+        prompt=prompt,
+        plan=plan,
+        application=application,
+        apikey=key,
+        subscription=subscription,
+        publication=publication,
+    )
+
+
+@pytest.fixture
+def ours(alice_tenant: Any, alice: Any) -> SimpleNamespace:
+    """The rows of Alice's tenant, by model name."""
+    with alice_tenant:
+        return _fill(alice)
+
+
+@pytest.fixture
+def theirs(charlie_tenant: Any, charlie: Any) -> SimpleNamespace:
+    """The rows of Charlie's tenant, by model name."""
+    with charlie_tenant:
+        return _fill(charlie)
+
+
+@pytest.fixture
+def vera(alice_tenant: Any, member: Any) -> Any:
+    """A viewer in Alice's tenant."""
+    return member(alice_tenant, "viewer", "vera")

@@ -1,0 +1,158 @@
+"""Alice's and Charlie's tenants, as snapshots."""
+
+from __future__ import annotations
+
+from contract import keys
+from contract.policies import BodyLimit, RateLimit
+from contract.secrets import Sealer, provider_context
+from contract.snapshot import (
+    FORMAT,
+    AIModel,
+    Api,
+    ApiKey,
+    Application,
+    Deployment,
+    Plan,
+    Prices,
+    Prompt,
+    PromptMessage,
+    PromptVariable,
+    Provider,
+    Subscription,
+    TenantSnapshot,
+)
+
+SECRET = "a-secret-of-the-tests-of-forty-characters"
+PROVIDER_KEY = "sk-the-tenants-own"
+ALICE, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(3))
+PRICES = Prices(input=2_500_000, output=10_000_000)
+
+
+def model(name: str, *deployments: tuple[str, str], api: str = "ai", **options) -> AIModel:
+    """``deployments``: provider and the name it knows the model by."""
+    return AIModel(
+        id=f"model-{name}",
+        name=name,
+        api_ids=(api,),
+        created=1_700_000_000,
+        deployments=tuple(
+            Deployment(id=f"{name}-{index}", provider_id=id_, model=real, prices=PRICES)
+            for index, (id_, real) in enumerate(deployments)
+        ),
+        **options,
+    )
+
+
+def _prompt(name: str, model: str, *messages: tuple[str, str], variables=(), **options):
+    return Prompt(
+        id=f"prompt-{name}",
+        name=name,
+        version=3,
+        version_id=f"{name}-3",
+        model_id=f"model-{model}",
+        messages=tuple(PromptMessage(role, text) for role, text in messages),
+        variables=tuple(variables),
+        **options,
+    )
+
+
+LANGUAGE = PromptVariable("language", required=False, default="German", max_length=20)
+TEXT = PromptVariable("text", max_length=200)
+
+
+def _prompts() -> tuple[Prompt, ...]:
+    instruction = ("system", "Tell the sentiment of the user's text.")
+    translate = ("system", "Translate the user's text into {{ language }}.")
+    text = ("user", "{{ text }}")
+    json = {"response_format": {"type": "json_object"}, "temperature": 0}
+    return (
+        _prompt("sentiment", "chat", instruction, text, variables=[TEXT], parameters=json),
+        _prompt("translate", "chat", translate, text, variables=[LANGUAGE, TEXT]),
+        _prompt("scripted", "gpt", translate, text, variables=[LANGUAGE, TEXT]),
+        _prompt("scripted-json", "gpt", text, variables=[TEXT], parameters=json),
+        _prompt("refused", "chat", text, variables=[TEXT]),
+    )
+
+
+def alice(urls: dict[str, str]) -> TenantSnapshot:
+    sealed = Sealer(SECRET).seal(PROVIDER_KEY, provider_context("alice"))
+    prompts = _prompts()
+    apis = [
+        Api("ai", "AI", "ai", "/v1"),
+        Api("waiting", "AI in waiting", "ai", "/v1"),
+        Api("closed", "AI for others", "ai", "/v1"),
+        Api("small", "AI for short questions", "ai", "/v1", policies=(BodyLimit(1000),)),
+        *(Api(f"api-{p.name}", p.name, "prompt", f"/p/{p.name}", prompt_id=p.id) for p in prompts),
+    ]
+    approved = {"ai", "small", *(f"api-{p.name}" for p in prompts if p.name != "refused")}
+    return TenantSnapshot(
+        format=FORMAT,
+        tenant_id="alice",
+        slug="alice",
+        version=1,
+        hosts=("alice.localhost",),
+        private_upstreams=True,
+        apis=tuple(apis),
+        plans=(Plan("free", "Free"), Plan("tiny", "Tiny", (RateLimit(limit=2, window=60),))),
+        applications=(Application("app", "App"), Application("limited", "Limited")),
+        keys=(
+            ApiKey("key", keys.digest(ALICE), "app"),
+            ApiKey("limited-key", keys.digest(LIMITED), "limited"),
+        ),
+        subscriptions=(
+            *(Subscription(f"s-{id_}", "app", id_, "free", "approved") for id_ in approved),
+            Subscription("s-waiting", "app", "waiting", "free", "pending"),
+            Subscription("s-limited", "limited", "ai", "tiny", "approved"),
+        ),
+        providers=tuple(
+            Provider(
+                name,
+                f"Provider {name}",
+                "openai",
+                f"{url}/v1",
+                credential=None if name == "sandbox" else sealed,
+            )
+            for name, url in urls.items()
+        ),
+        models=(
+            model("chat", ("sandbox", "sandbox-chat")),
+            model("sandbox-chat", ("sandbox", "sandbox-chat")),
+            model("embedder", ("sandbox", "sandbox-embedding"), abilities=("embeddings",)),
+            model("gpt", ("first", "gpt-real")),
+            model("same", ("first", "same")),
+            model("both", ("first", "real-1"), ("second", "real-2")),
+            model("down", ("down", "any")),
+            model("down-then-up", ("down", "any"), ("second", "real-2")),
+            model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
+            model("waiting", ("first", "x"), api="waiting"),
+            model("closed", ("first", "x"), api="closed"),
+            model("small", ("first", "x"), api="small"),
+        ),
+        prompts=prompts,
+    )
+
+
+def charlie(urls: dict[str, str]) -> TenantSnapshot:
+    prompt = _prompt("charlies", "charlies", ("user", "{{ text }}"), variables=[TEXT])
+    return TenantSnapshot(
+        format=FORMAT,
+        tenant_id="charlie",
+        slug="charlie",
+        version=1,
+        hosts=("charlie.localhost",),
+        private_upstreams=True,
+        apis=(
+            Api("charlie-ai", "AI", "ai", "/v1"),
+            Api("charlie-p", "Prompt", "prompt", "/p/charlies", prompt_id=prompt.id),
+        ),
+        plans=(Plan("charlie-free", "Free"),),
+        applications=(Application("charlie-app", "App"),),
+        keys=(ApiKey("charlie-key", keys.digest(CHARLIE), "charlie-app"),),
+        subscriptions=(
+            Subscription("c1", "charlie-app", "charlie-ai", "charlie-free", "approved"),
+            Subscription("c2", "charlie-app", "charlie-p", "charlie-free", "approved"),
+        ),
+        providers=(Provider("sandbox-c", "Sandbox", "openai", f"{urls['sandbox']}/v1"),),
+        models=(model("charlies", ("sandbox-c", "sandbox-chat"), api="charlie-ai"),),
+        prompts=(prompt,),
+    )

@@ -1,0 +1,47 @@
+"""A fault of the gateway's own ends one call, with an id that leads to the log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from proxy_servers import tenant
+
+from proxy.gateway import Gateway
+from proxy.limits import Limiter
+from proxy.runtime import TenantRuntime
+from proxy.snapshot import Holder
+from proxy.upstream.pool import Pool
+from proxy.usage.journal import Journal
+
+
+async def test_a_fault_is_answered_with_500_logged_with_the_id_and_recorded(
+    tmp_path: Path, caplog: Any
+) -> None:
+    holder, journal = Holder(), Journal(tmp_path, 1 << 20)
+    holder.put(TenantRuntime(tenant("alice", 1, "hub_key"), None))
+    limiter, pool = Limiter("unix:///nowhere"), Pool()
+    gateway = Gateway(holder=holder, limiter=limiter, pool=pool, journal=journal)
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "method": "GET",
+        "path": "/orders",
+        "raw_path": None,  # what no server sends
+        "query_string": b"",
+        "headers": [(b"host", b"alice.localhost")],
+    }
+    await gateway(scope, receive, send)
+    problem = json.loads(sent[1]["body"])
+    assert (sent[0]["status"], problem["code"]) == (500, "internal_error")
+    assert problem["request_id"] in caplog.text
+    assert journal.segments[0].size > 0
+    gateway.close()
+    pool.close()
