@@ -51,6 +51,7 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
         exchange.upstream_us = (perf_counter_ns() - began) // 1000
     try:
         headers = _answer_headers(response)
+        exchange.streamed = _of_events(headers)
         if response.complete:
             await exchange.respond(response.status, headers, response.take())
         else:
@@ -60,7 +61,6 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
 
 
 async def _stream(exchange: Exchange, response: Response, headers: Headers) -> None:
-    exchange.streamed = True
     await exchange.start(response.status, headers)
     waited = perf_counter_ns()
     async for chunk in response:
@@ -176,6 +176,14 @@ def _forwarded_headers(client: str, host: bytes, scheme: str) -> Headers:
         forwarded += b';host="' + host + b'"'
     headers.append((b"forwarded", forwarded))
     return headers
+
+
+def _of_events(headers: Headers) -> bool:
+    """A stream is what says it is one: how many pieces an answer comes in is chance."""
+    for name, value in headers:
+        if name == b"content-type":
+            return value.startswith(b"text/event-stream")
+    return False
 
 
 def _answer_headers(response: Response) -> Headers:
