@@ -6,7 +6,41 @@ here, a file in ``proxy/policies`` and a line in its registry.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
+
+Measure = Literal["calls", "concurrency", "tokens", "cost"]
+Scope = Literal["tenant", "api", "plan", "subscription", "application", "key", "user"]
+
+
+class Limit(Struct, frozen=True, tag="limit"):
+    """At most ``amount`` of ``measure`` over all workers and nodes, for each ``scope``.
+
+    ``measure``:
+
+    - ``calls``: calls let through
+    - ``concurrency``: calls in flight at once (neither ``window`` nor ``period``)
+    - ``tokens``: input and output tokens together
+    - ``cost``: micro-units of ``currency``
+
+    Counted in any ``window`` seconds, sliding, or, where ``period`` is set, in the calendar
+    day or month of the tenant's time zone. Whatever calls share ``scope`` share one
+    counter: all of the tenant's, of one API, of one plan, of one subscription (one
+    application's use of one API), of one application, of one key, or of one end user (whom
+    the API's ``user_from`` names).
+
+    ``exact`` asks for every call; ``leased`` lets each worker draw shares ahead, which
+    costs less and may let through more, up to a stated bound.
+    """
+
+    measure: Measure
+    amount: int
+    window: int = 60
+    period: Literal["", "day", "month"] = ""
+    scope: Scope = "subscription"
+    mode: Literal["exact", "leased"] = "exact"
+    currency: str = "USD"
 
 
 class RateLimit(Struct, frozen=True, tag="rate_limit"):
@@ -31,4 +65,4 @@ class BodyLimit(Struct, frozen=True, tag="body_limit"):
     max_bytes: int
 
 
-Policy = RateLimit | BodyLimit
+Policy = RateLimit | BodyLimit | Limit

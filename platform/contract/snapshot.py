@@ -99,6 +99,9 @@ class Api(Struct, frozen=True):
     """Lower case. ``Authorization: Bearer`` is accepted as well."""
     key_query: str | None = None
     """Query parameter that may carry the key; None where keys in addresses are not wanted."""
+    user_from: str = ""
+    """What names the end user: ``header:<lower-case name>``, or ``claim:<name>`` of the JWT in
+    Authorization, which is trusted as far as the application that sends it. Empty: nothing."""
     policies: tuple[Policy, ...] = ()
 
 
@@ -113,6 +116,7 @@ class Application(Struct, frozen=True):
 
     id: str
     name: str
+    policies: tuple[Policy, ...] = ()
 
 
 class ApiKey(Struct, frozen=True):
@@ -122,6 +126,7 @@ class ApiKey(Struct, frozen=True):
     digest: bytes
     application_id: str
     expires_at: float | None = None
+    policies: tuple[Policy, ...] = ()
 
 
 class Subscription(Struct, frozen=True):
@@ -223,6 +228,8 @@ class TenantSnapshot(Struct, frozen=True):
     """Why the tenant's calls are refused, or None."""
     private_upstreams: bool = False
     """Targets on loopback, private and link-local addresses are allowed."""
+    time_zone: str = "UTC"
+    """IANA name; calendar days and months of limits begin at its midnight."""
     policies: tuple[Policy, ...] = ()
     upstreams: tuple[Upstream, ...] = ()
     apis: tuple[Api, ...] = ()
