@@ -146,7 +146,7 @@ class Verdict(Struct, frozen=True):
 
 
 def limit(tenant_id: str, subject: str, most: int, window: int) -> Limit:
-    return Limit(limit_counter(tenant_id, subject, window), most, window)
+    return Limit(limit_counter(tenant_id, "calls", subject, str(window)), most, window)
 
 
 Waiters = dict[Limits, list[asyncio.Future[Verdict | None]]]

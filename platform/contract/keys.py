@@ -7,7 +7,7 @@ tenant in braces, so that in a cluster they share a slot.
 from __future__ import annotations
 
 import secrets
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 SNAPSHOT_INDEX = "hubpo:snapshots"
 """Hash: tenant id -> ``<version>:<hash>`` of the stored blob. A deleted tenant has no field."""
@@ -26,9 +26,47 @@ def snapshot_blob(tenant_id: str) -> str:
     return f"hubpo:snapshot:{tenant_id}"
 
 
-def limit_counter(tenant_id: str, subject: str, window: int) -> str:
-    """Counter of one limit: ``subject`` names what is counted, ``window`` is in seconds."""
-    return f"hubpo:limit:{{{tenant_id}}}:{subject}:{window}"
+def limit_counter(tenant_id: str, measure: str, subject: str, span: str) -> str:
+    """Hash: what one limit has counted.
+
+    ``measure`` is ``calls``, ``concurrency``, ``tokens`` or ``cost-<currency>``; ``subject``
+    names what is counted (``limit_subject``); ``span`` is the window in seconds, ``now`` for
+    concurrency, or the name of a calendar period (``contract.periods``).
+    """
+    return f"hubpo:limit:{{{tenant_id}}}:{measure}:{subject}:{span}"
+
+
+def limit_held(counter: str) -> str:
+    """Hash: what workers hold of a counter for calls under way; see ``contract.counters``."""
+    return counter + ":held"
+
+
+def limits_rebuilt(tenant_id: str) -> str:
+    """String: its presence says that the tenant's calendar counters hold what was used.
+
+    Whoever fills a new or emptied Valkey sets it last. Without it the gateway refuses calls
+    under calendar limits of tokens and cost.
+    """
+    return f"hubpo:limit:{{{tenant_id}}}:rebuilt"
+
+
+def limits_settled(tenant_id: str, worker: str) -> str:
+    """String: the number of the last settlement by a gateway worker that was counted."""
+    return f"hubpo:limit:{{{tenant_id}}}:settled:{worker}"
+
+
+def limit_subject(scope: str, identifier: str = "", route_id: str = "") -> str:
+    """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
+    the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own
+    limits, which count the calls of that route.
+    """
+    subject = f"{scope}:{identifier}" if identifier else scope
+    return f"{subject}:route:{route_id}" if route_id else subject
+
+
+def user_digest(user: str) -> str:
+    """What stands for an end user in names: 24 characters, whatever the user is called."""
+    return blake2b(user.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
 def new_api_key() -> str:

@@ -61,4 +61,6 @@ def test_api_keys_are_random_and_known_by_their_sha256() -> None:
 
 def test_names_of_one_tenant_never_equal_those_of_another() -> None:
     assert keys.snapshot_blob("a") != keys.snapshot_blob("b")
-    assert keys.limit_counter("a", "s", 60) != keys.limit_counter("b", "s", 60)
+    assert keys.limit_counter("a", "calls", "s", "60") != keys.limit_counter(
+        "b", "calls", "s", "60"
+    )
