@@ -1,4 +1,4 @@
-"""The calls that are measured and the answers that count as right."""
+"""The calls that are measured, what the upstream sends for each, and what counts as right."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 API_KEY = "hub_bench-key-000000000000000000000000"
 MODEL = "bench-chat"
+CHUNKS = 50
+STREAMS = 400
+"""Paced streams that are open at once."""
 
 
 def _text(size: int) -> str:
@@ -20,18 +23,40 @@ def _json_of(size: int, document: dict, key: str) -> bytes:
     return json.dumps({**document, key: _text(size - bare)}).encode()
 
 
-REST_ANSWER = _json_of(600, {"id": 17, "city": "Lisbon", "ok": True}, "note")
-CHAT_QUESTION = json.dumps(
-    {
+def _question(answer: str, *, stream: bool = False) -> bytes:
+    """About 2 KB. The words in parentheses tell the upstream which answer to give."""
+    document = {
         "model": MODEL,
         "messages": [
             {"role": "system", "content": _text(300)},
-            {"role": "user", "content": _text(1550)},
+            {"role": "user", "content": f"(answer: {answer}) {_text(1530)}"},
         ],
         "temperature": 0.2,
         "max_tokens": 300,
     }
-).encode()
+    if stream:
+        document |= {"stream": True, "stream_options": {"include_usage": True}}
+    return json.dumps(document).encode()
+
+
+def _chunk(choices: list[dict], **more: object) -> bytes:
+    head = {"id": "chat-1", "object": "chat.completion.chunk", "created": 1_760_000_000}
+    document = {**head, "model": MODEL, "choices": choices, **more}
+    return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _stream(count: int) -> tuple[bytes, ...]:
+    """So many events of about 150 bytes; the last carries the usage and the end."""
+    words = _text(6 * count)
+    pieces = [words[n * 6 : n * 6 + 6] for n in range(count - 2)]
+    texts = [_chunk([{"index": 0, "delta": {"content": piece}}]) for piece in pieces]
+    end = _chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    return (*texts, end, _chunk([], usage=USAGE) + b"data: [DONE]\n\n")
+
+
+USAGE = {"prompt_tokens": 463, "completion_tokens": 175, "total_tokens": 638}
+REST_ANSWER = _json_of(600, {"id": 17, "city": "Lisbon", "ok": True}, "note")
+REST_ORDER = _json_of(10_240, {"id": 17, "city": "Lisbon", "lines": [1, 2, 3]}, "note")
 CHAT_ANSWER = json.dumps(
     {
         "id": "chatcmpl-bench",
@@ -45,9 +70,31 @@ CHAT_ANSWER = json.dumps(
                 "finish_reason": "stop",
             }
         ],
-        "usage": {"prompt_tokens": 463, "completion_tokens": 175, "total_tokens": 638},
+        "usage": USAGE,
     }
 ).encode()
+STREAM = _stream(CHUNKS)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the upstream sends: whole, or in chunks, each in a write of its own.
+
+    ``pace`` is the time between two chunks in seconds; with 0 the next one is written as soon
+    as the one before has gone out.
+    """
+
+    pieces: tuple[bytes, ...]
+    stream: bool = False
+    pace: float = 0.0
+
+
+REPLIES = {
+    "whole": Reply((CHAT_ANSWER,)),
+    "stream": Reply(STREAM, stream=True),
+    "paced": Reply(STREAM, stream=True, pace=0.02),
+    "held": Reply(_stream(8), stream=True, pace=4.0),
+}
 
 
 @dataclass(frozen=True)
@@ -59,19 +106,48 @@ class Case:
     path: str
     answer: bytes
     body: bytes = b""
+    ai: bool = False
+    chunks: int = 1
+    connections: int | None = None
+    """How many it takes, where that is not for the caller to choose."""
+    spread: float = 0.0
+    """Seconds over which the first calls are started, so that paced answers do not march in
+    step."""
     headers: dict[str, str] = field(default_factory=dict)
 
-    def request(self, port: int) -> bytes:
-        """The call as it goes over the wire."""
-        head = [f"{self.method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
-        head += [f"X-API-Key: {API_KEY}", "Accept: application/json"]
-        head += [f"{name}: {value}" for name, value in self.headers.items()]
+    def request(self, port: int, headers: dict[str, str] | None = None, *, key: bool = True):
+        """The call as it goes over the wire, with the given headers besides its own."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: bench.localhost:{port}"]
+        lines += [f"X-API-Key: {API_KEY}"] * key + ["Accept: application/json"]
+        lines += [f"{name}: {value}" for name, value in (self.headers | (headers or {})).items()]
         if self.body:
-            head += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
-        return "\r\n".join(head).encode() + b"\r\n\r\n" + self.body
+            lines += ["Content-Type: application/json", f"Content-Length: {len(self.body)}"]
+        return "\r\n".join(lines).encode() + b"\r\n\r\n" + self.body
 
 
+def _chat(name: str, reply: str, **options) -> Case:
+    stream = REPLIES[reply].stream
+    return Case(
+        name,
+        "POST",
+        "/v1/chat/completions",
+        b"".join(REPLIES[reply].pieces),
+        _question(reply, stream=stream),
+        ai=True,
+        chunks=len(REPLIES[reply].pieces),
+        **options,
+    )
+
+
+REST_GET = Case("rest-get-600B", "GET", "/rest/item", REST_ANSWER)
 CASES = [
-    Case("rest-get-600B", "GET", "/rest/item", REST_ANSWER),
-    Case("chat-2KB-1KB", "POST", "/v1/chat/completions", CHAT_ANSWER, CHAT_QUESTION),
+    REST_GET,
+    Case("rest-post-10KB", "POST", "/rest/item", REST_ANSWER, REST_ORDER),
+    _chat("chat-2KB-1KB", "whole"),
+    _chat("chat-stream-50", "stream"),
+    _chat("chat-stream-50-20ms", "paced", connections=STREAMS, spread=1.0),
 ]
+HELD_STREAM = _chat("chat-stream-held", "held", spread=2.0)
+"""Open for half a minute; not part of the table."""
+STEADY = "rest-get-600B-at-70%"
+"""The name of the case that measures latency at a steady rate."""

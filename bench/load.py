@@ -1,7 +1,9 @@
 """A closed loop of keep-alive connections that checks every answer.
 
-Reads a job as JSON from standard input, prints ``go`` when the warm-up is over and the
-result as JSON at the end of the measured time.
+Reads a job as JSON from standard input, prints ``go`` when the warm-up is over, ``stop`` at
+the end of the measured time and then the result as JSON. A job holds ``port``,
+``connections``, ``requests`` (base64, taken in turn), ``answer`` (base64), ``rewritten``,
+``warmup`` and ``spread`` in seconds, and ``seconds`` or ``calls`` as the length of the run.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ import base64
 import json
 import sys
 import time
+from itertools import cycle
 
-import httptools
 import uvloop
+
+from bench.answers import Answers
 
 
 class Client(asyncio.Protocol):
@@ -21,71 +25,103 @@ class Client(asyncio.Protocol):
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.answers = Answers(run.answer, rewritten=run.job["rewritten"])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.send()
 
     def send(self) -> None:
-        self.parser = httptools.HttpResponseParser(self)
-        self.body = b""
         self.sent = time.perf_counter()
-        self.transport.write(self.run.request)
+        self.transport.write(next(self.run.requests))
 
     def data_received(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.run.errors += 1
-            self.transport.close()
-
-    def on_body(self, data: bytes) -> None:
-        self.body = self.body + data if self.body else data
-
-    def on_message_complete(self) -> None:
+        right = self.answers.feed(data)
+        if right is None:
+            return
         run = self.run
-        if self.parser.get_status_code() != 200 or self.body != run.answer:
-            run.errors += 1
-            run.first_error = run.first_error or self.body[:300].decode(errors="replace")
         run.times.append(time.perf_counter() - self.sent)
-        if not run.stopped:
+        if not right:
+            run.wrong(data)
+            self.transport.close()
+        elif len(run.times) >= run.calls:
+            run.enough.set()
+        elif not run.stopped:
             self.send()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.run.stopped:
-            self.run.errors += 1
+            self.run.wrong(b"The connection was closed.")
 
 
 class Run:
     def __init__(self, job: dict) -> None:
-        self.request = base64.b64decode(job["request"])
-        self.answer = base64.b64decode(job["answer"])
         self.job = job
+        self.requests = cycle([base64.b64decode(one) for one in job["requests"]])
+        self.answer = base64.b64decode(job["answer"])
+        self.calls = sys.maxsize
         self.times: list[float] = []
         self.errors = 0
         self.first_error = ""
         self.stopped = False
+        self.enough = asyncio.Event()
+
+    def wrong(self, data: bytes) -> None:
+        self.errors += 1
+        self.first_error = self.first_error or data[:300].decode(errors="replace")
+        self.enough.set()
 
     async def go(self) -> dict:
-        loop = asyncio.get_running_loop()
-        for _ in range(self.job["connections"]):
-            await loop.create_connection(lambda: Client(self), "127.0.0.1", self.job["port"])
-        await asyncio.sleep(self.job["warmup"])
-        self.times.clear()
-        print("go", flush=True)
+        clients = await self._connect()
+        await self._wait(self.job["warmup"])
+        warm, self.times = len(self.times), []
+        reads = sum(client.answers.reads for client in clients)
+        self.calls = self.job.get("calls") or sys.maxsize
         started = time.perf_counter()
-        await asyncio.sleep(self.job["seconds"])
-        elapsed = time.perf_counter() - started
-        count, times = len(self.times), sorted(self.times)
+        print("go", flush=True)
+        await self._wait(self.job.get("seconds") or 600)
         self.stopped = True
+        print("stop", flush=True)
+        elapsed = time.perf_counter() - started
+        reads = sum(client.answers.reads for client in clients) - reads
         return {
-            "count": count,
+            "total": warm + len(self.times),
             "seconds": elapsed,
+            "reads": reads,
             "errors": self.errors,
             "first_error": self.first_error,
-            "p50_ms": times[count // 2] * 1000 if count else None,
-            "p99_ms": times[int(count * 0.99)] * 1000 if count else None,
+            **percentiles(self.times),
         }
+
+    async def _connect(self) -> list[Client]:
+        loop = asyncio.get_running_loop()
+        count = self.job["connections"]
+        clients = []
+        for _ in range(count):
+            _, client = await loop.create_connection(
+                lambda: Client(self), "127.0.0.1", self.job["port"]
+            )
+            clients.append(client)
+            await asyncio.sleep(self.job["spread"] / count)
+        return clients
+
+    async def _wait(self, seconds: float) -> None:
+        """For so long, or until there is an error or there were enough calls."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.enough.wait()
+        except TimeoutError:
+            pass
+
+
+def percentiles(times: list[float]) -> dict:
+    """``count`` and the latencies in ms of calls that took so many seconds."""
+    ordered, count = sorted(times), len(times)
+    return {
+        "count": count,
+        "p50_ms": ordered[count // 2] * 1000 if count else None,
+        "p99_ms": ordered[int(count * 0.99)] * 1000 if count else None,
+    }
 
 
 if __name__ == "__main__":

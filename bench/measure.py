@@ -4,78 +4,144 @@ from __future__ import annotations
 
 import base64
 import json
-import os
+import socket
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from bench.cases import Case
+from bench.subjects import Running, Subject
+from bench.subjects.processes import LOAD_CORE, core_ticks, cpu_seconds, pinned
 
-TICK = os.sysconf("SC_CLK_TCK")
-SUBJECT_CORE, LOAD_CORE = 0, (os.cpu_count() or 1) - 1
-
-
-def pinned(core: int) -> list[str]:
-    """The words that start a command on one core."""
-    return [sys.executable, "-c", _PIN, str(core)]
-
-
-_PIN = (
-    "import os,sys; os.sched_setaffinity(0,{int(sys.argv[1])}); os.execvp(sys.argv[2],sys.argv[2:])"
-)
+WARMUP = 1.5
+CAPACITY_SHARE = 0.7
+HIGHEST_RATE = 30_000
+"""Calls a second that the load generator sends on time with the upstream on the same core."""
 
 
-def _family(pid: int) -> list[int]:
-    """The process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    below = [int(word) for word in children.read_text().split()] if children.exists() else []
-    return [pid] + [one for child in below for one in _family(child)]
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all below it."""
-    total = 0
-    for one in _family(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / TICK
+class Wrong(RuntimeError):
+    """An answer, or the lack of one, for which no figure may be quoted."""
 
 
 def measure(
-    case: Case, port: int, pid: int, *, connections: int = 32, seconds: float = 5
-) -> dict[str, float | int | None]:
-    """``us_per_request`` is CPU time of the subject, ``rps`` what this load reached."""
-    job = {
-        "port": port,
-        "connections": connections,
-        "warmup": 1.5,
+    subject: Subject, running: Running, case: Case, *, connections: int, seconds: float
+) -> dict[str, Any]:
+    """``us_per_request`` is CPU time of the subject, ``rps`` what this load reached,
+    ``load_core`` how busy the core of load and upstream was (of 1), and ``reads_per_answer``
+    in how many pieces an answer arrived. Raises Wrong.
+    """
+    connections = case.connections or connections
+    job = _job(subject, running, case) | {
+        "connections": min(connections, subject.connections or connections),
+        "spread": case.spread,
+        "warmup": max(min(WARMUP, seconds), 1.2 * case.spread),
         "seconds": seconds,
-        "request": base64.b64encode(case.request(port)).decode(),
-        "answer": base64.b64encode(case.answer).decode(),
     }
+    result, spent = under_load("bench.load", job, running.pid)
+    _check_records(running, result["total"])
+    each = spent / result["count"] * 1e6
+    row = {"us_per_request": round(each, 1), **_figures(result), "connections": job["connections"]}
+    if case.chunks > 1:
+        row |= {"us_per_chunk": round(each / case.chunks, 2)}
+        row |= {"reads_per_answer": round(result["reads"] / result["count"], 1)}
+    return row
+
+
+def steadily(
+    subject: Subject, running: Running, case: Case, us_per_request: float, *, seconds: float
+) -> dict[str, Any]:
+    """Latency over 32 connections at a share of what one core can do. Raises Wrong."""
+    rate = min(CAPACITY_SHARE * 1e6 / us_per_request, HIGHEST_RATE)
+    job = _job(subject, running, case) | {
+        "connections": 32,
+        "rate": rate,
+        "warmup": min(WARMUP, seconds),
+        "seconds": seconds,
+    }
+    result, spent = under_load("bench.steady", job, running.pid)
+    _check_records(running, result["total"])
+    if result["late"] > rate * 0.01 * seconds:
+        raise Wrong(f"At {rate:.0f} calls a second {result['late']} could not be sent.")
+    each = round(spent / result["count"] * 1e6, 1)
+    return {"us_per_request": each, **_figures(result), "rate": round(rate)}
+
+
+def refuses_without_key(subject: Subject, running: Running, case: Case) -> bool:
+    """Whether the subject's key check is really on."""
+    headers = {**subject.headers(running.upstream), "Connection": "close"}
+    headers.pop("Authorization", None)
+    with closing(socket.create_connection(("127.0.0.1", running.port), 10)) as connection:
+        connection.sendall(case.request(running.port, headers, key=False))
+        return connection.recv(64).split(b" ", 2)[1] in (b"401", b"403")
+
+
+def _job(subject: Subject, running: Running, case: Case) -> dict[str, Any]:
+    request = case.request(running.port, subject.headers(running.upstream))
+    return {
+        "port": running.port,
+        "requests": [base64.b64encode(request).decode()],
+        "answer": base64.b64encode(case.answer).decode(),
+        "rewritten": subject.rewrites,
+    }
+
+
+def under_load(
+    module: str, job: dict[str, Any], pid: int, core: int | None = LOAD_CORE
+) -> tuple[dict[str, Any], float]:
+    """What a load generator counted, and the CPU seconds that the process spent meanwhile.
+    Raises Wrong where an answer was wrong or none came.
+    """
     load = subprocess.Popen(
-        [*pinned(LOAD_CORE), sys.executable, "-m", "bench.load"],
+        [*pinned(core), sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=Path(__file__).parents[1],
     )
     assert load.stdin
     assert load.stdout
-    load.stdin.write(json.dumps(job) + "\n")
-    load.stdin.flush()
-    if load.stdout.readline().strip() != "go":
-        raise RuntimeError("The load generator did not start.")
-    before = cpu_seconds(pid)
-    line = load.stdout.readline()
-    spent = cpu_seconds(pid) - before
-    load.wait(10)
-    result = json.loads(line)
+    with load:
+        load.stdin.write(json.dumps(job) + "\n")
+        load.stdin.close()
+        _await_line(load.stdout.readline(), "go")
+        before, busy, ticks = cpu_seconds(pid), *core_ticks(LOAD_CORE)
+        _await_line(load.stdout.readline(), "stop")
+        spent = cpu_seconds(pid) - before
+        busy_now, ticks_now = core_ticks(LOAD_CORE)
+        result = json.loads(load.stdout.readline())
+        result["load_core"] = (busy_now - busy) / max(1, ticks_now - ticks)
     if result["errors"] or not result["count"]:
-        raise RuntimeError(f"{result['errors']} wrong answers, the first: {result['first_error']}")
+        first = " ".join(result["first_error"].split())
+        raise Wrong(f"{result['errors']} wrong answers, the first: {first}")
+    return result, spent
+
+
+def _await_line(line: str, wanted: str) -> None:
+    if line.strip() != wanted:
+        raise Wrong(f"The load generator broke off before it said {wanted}: {line}")
+
+
+def _figures(result: dict[str, Any]) -> dict[str, Any]:
     return {
-        "us_per_request": round(spent / result["count"] * 1e6, 1),
         "rps": round(result["count"] / result["seconds"]),
         "p50_ms": round(result["p50_ms"], 2),
         "p99_ms": round(result["p99_ms"], 2),
         "errors": result["errors"],
+        "load_core": round(result["load_core"], 2),
     }
+
+
+def _check_records(running: Running, calls: int) -> None:
+    """That each answered call has left its usage record, where the subject keeps them."""
+    if running.recorded is None:
+        return
+    deadline = time.monotonic() + 10
+    recorded = running.recorded()
+    while recorded < calls and time.monotonic() < deadline:
+        time.sleep(0.1)
+        recorded += running.recorded()
+    if recorded < calls:
+        raise Wrong(f"{calls} calls were answered and {recorded} were recorded.")
