@@ -16,6 +16,8 @@ import re
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
+from msgspec import Struct
+
 Route = TypeVar("Route")
 Api = TypeVar("Api")
 
@@ -27,18 +29,19 @@ class TemplateError(ValueError):
     """A path template or rewrite that cannot be used; the message says why."""
 
 
-class Node(Generic[Route]):
-    """One segment deep in the tree of an API's path templates."""
+class Node(Struct, Generic[Route], eq=False, gc=False):
+    """One segment deep in the tree of an API's path templates. None where there is nothing.
 
-    __slots__ = ("leaves", "literals", "parameter", "tails")
+    ``gc=False`` here and in ``runtime``: these refer to each other in one direction only, so
+    a replaced tenant is freed at once and the cycle collector need not walk what is loaded.
+    """
 
-    def __init__(self) -> None:
-        self.literals: dict[str, Node[Route]] = {}
-        self.parameter: Node[Route] | None = None
-        self.leaves: dict[str, Route] = {}
-        """By method; ``*`` for any."""
-        self.tails: dict[str, Route] = {}
-        """The same for routes that take the rest of the path."""
+    literals: dict[str, Node[Route]] | None = None
+    parameter: Node[Route] | None = None
+    leaves: dict[str, Route] | None = None
+    """By method; ``*`` for any."""
+    tails: dict[str, Route] | None = None
+    """The same for routes that take the rest of the path."""
 
 
 class Table(Generic[Route]):
@@ -59,7 +62,7 @@ class Table(Generic[Route]):
             if found is None:
                 if "{" in segment or "}" in segment:
                     raise TemplateError(f"{template}: a parameter must be a whole segment.")
-                node = node.literals.setdefault(unquote(segment), Node())
+                node = _below(node, unquote(segment))
                 continue
             names.append(found[1])
             if found[2]:
@@ -68,14 +71,27 @@ class Table(Generic[Route]):
             if node.parameter is None:
                 node.parameter = Node()
             node = node.parameter
-        leaves = node.tails if tail else node.leaves
+        leaves = (node.tails if tail else node.leaves) or {}
         for method in methods or ("*",):
             leaves.setdefault(method, route)
+        if tail:
+            node.tails = leaves
+        else:
+            node.leaves = leaves
         return tuple(names)
 
     def find(self, segments: list[str], method: str, allowed: set[str]) -> Found[Route]:
         """The route and where its values begin; adds to ``allowed`` what other methods match."""
         return _find(self._root, segments, 0, method, (), allowed)
+
+
+def _below(node: Node[Route], segment: str) -> Node[Route]:
+    if node.literals is None:
+        node.literals = {}
+    below = node.literals.get(segment)
+    if below is None:
+        below = node.literals[segment] = Node()
+    return below
 
 
 Found = tuple[Route, tuple[int, ...]] | None
@@ -95,7 +111,7 @@ def _find(
             return route, values
     else:
         segment = segments[index]
-        below = node.literals.get(segment)
+        below = node.literals.get(segment) if node.literals else None
         if below is not None:
             found = _find(below, segments, index + 1, method, values, allowed)
             if found is not None:

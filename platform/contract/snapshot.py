@@ -4,6 +4,9 @@ The control plane compiles it, validates it, stores it and announces it. A gatew
 decodes it once, builds its indexes and swaps one reference. Identifiers are strings
 of UUIDs. Secrets appear only sealed (see ``contract.secrets``), API keys only as
 SHA-256 digests.
+
+No value here can refer back to one that holds it, so the cycle collector is spared them
+(``gc=False``): a worker holds hundreds of thousands.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ ApiKind = Literal["http", "ai", "prompt"]
 SubscriptionStatus = Literal["pending", "approved", "rejected", "revoked"]
 
 
-class Target(Struct, frozen=True):
+class Target(Struct, frozen=True, gc=False):
     """One address of an upstream. ``host`` is a name or an IP literal without brackets."""
 
     id: str
@@ -34,7 +37,7 @@ class Target(Struct, frozen=True):
     """Prefix put before the forwarded path; empty or ``/like/this`` with no final slash."""
 
 
-class Timeouts(Struct, frozen=True):
+class Timeouts(Struct, frozen=True, gc=False):
     """All in seconds. ``first_byte`` runs from the request's end to the response's head."""
 
     connect: float = 5.0
@@ -42,7 +45,7 @@ class Timeouts(Struct, frozen=True):
     idle: float = 60.0
 
 
-class Upstream(Struct, frozen=True):
+class Upstream(Struct, frozen=True, gc=False):
     """Where calls go: one or more targets that serve the same thing."""
 
     id: str
@@ -58,7 +61,7 @@ class Upstream(Struct, frozen=True):
     """How long a failed target is left out before it is tried again."""
 
 
-class Route(Struct, frozen=True):
+class Route(Struct, frozen=True, gc=False):
     """One path of an API.
 
     ``path`` is relative to the API's listen path: ``/orders``, ``/orders/{id}`` or
@@ -75,7 +78,7 @@ class Route(Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
 
 
-class Api(Struct, frozen=True):
+class Api(Struct, frozen=True, gc=False):
     """One published API.
 
     An ``http`` API forwards to ``upstream_id``; an ``ai`` API offers the tenant's models
@@ -105,13 +108,13 @@ class Api(Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
 
 
-class Plan(Struct, frozen=True):
+class Plan(Struct, frozen=True, gc=False):
     id: str
     name: str
     policies: tuple[Policy, ...] = ()
 
 
-class Application(Struct, frozen=True):
+class Application(Struct, frozen=True, gc=False):
     """A client of the tenant's APIs."""
 
     id: str
@@ -119,7 +122,7 @@ class Application(Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
 
 
-class ApiKey(Struct, frozen=True):
+class ApiKey(Struct, frozen=True, gc=False):
     """``digest`` is the SHA-256 of the key, ``expires_at`` a Unix time in seconds."""
 
     id: str
@@ -129,7 +132,7 @@ class ApiKey(Struct, frozen=True):
     policies: tuple[Policy, ...] = ()
 
 
-class Subscription(Struct, frozen=True):
+class Subscription(Struct, frozen=True, gc=False):
     """An application's use of an API under a plan; only ``approved`` opens the door."""
 
     id: str
@@ -139,7 +142,7 @@ class Subscription(Struct, frozen=True):
     status: SubscriptionStatus
 
 
-class Provider(Struct, frozen=True):
+class Provider(Struct, frozen=True, gc=False):
     """An AI provider and, sealed, the credential for it.
 
     ``base_url`` includes the version segment, as in ``https://host/v1``. ``wire_format``
@@ -155,7 +158,7 @@ class Provider(Struct, frozen=True):
     timeouts: Timeouts = Timeouts(first_byte=300.0, idle=120.0)
 
 
-class Prices(Struct, frozen=True):
+class Prices(Struct, frozen=True, gc=False):
     """Micro-units of ``currency`` per million tokens, so that sums stay integers.
 
     A price of None is unknown, which is not the same as 0.
@@ -166,7 +169,7 @@ class Prices(Struct, frozen=True):
     currency: str = "USD"
 
 
-class Deployment(Struct, frozen=True):
+class Deployment(Struct, frozen=True, gc=False):
     """A model at one provider. ``model`` is the name that the provider knows."""
 
     id: str
@@ -176,7 +179,7 @@ class Deployment(Struct, frozen=True):
     prices: Prices = Prices()
 
 
-class AIModel(Struct, frozen=True):
+class AIModel(Struct, frozen=True, gc=False):
     """A public model name, offered through the ``ai`` APIs in ``api_ids``."""
 
     id: str
@@ -189,13 +192,13 @@ class AIModel(Struct, frozen=True):
     """Of ``chat`` and ``embeddings``."""
 
 
-class PromptMessage(Struct, frozen=True):
+class PromptMessage(Struct, frozen=True, gc=False):
     role: Literal["system", "user", "assistant"]
     template: str
     """Text with ``{{ name }}`` where a variable goes."""
 
 
-class PromptVariable(Struct, frozen=True):
+class PromptVariable(Struct, frozen=True, gc=False):
     name: str
     required: bool = True
     default: str = ""
@@ -203,7 +206,7 @@ class PromptVariable(Struct, frozen=True):
     """Characters."""
 
 
-class Prompt(Struct, frozen=True):
+class Prompt(Struct, frozen=True, gc=False):
     """The published version of a prompt. ``parameters`` go to the model as they are."""
 
     id: str
@@ -216,7 +219,7 @@ class Prompt(Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
 
-class TenantSnapshot(Struct, frozen=True):
+class TenantSnapshot(Struct, frozen=True, gc=False):
     """``hosts`` are lower-case names without a port. ``version`` only ever grows."""
 
     format: int
