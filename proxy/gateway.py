@@ -123,7 +123,7 @@ class Gateway:
         route = exchange.route
         if tenant is None:
             raise RouteNotFound
-        if route is None or route.api is not api:
+        if route is None or route.api_id != api.id:
             exchange.api, route = api, api.base
             exchange.route = route
         if api.key_required:

@@ -7,8 +7,12 @@ when they are first used.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import lru_cache
 from itertools import product
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from contract.policies import Policy
 from contract.secrets import Sealer, SealError, provider_context
@@ -22,18 +26,24 @@ from contract.snapshot import (
     Provider,
     SnapshotError,
     Subscription,
+    SubscriptionStatus,
     Target,
     TenantSnapshot,
     Upstream,
 )
-from contract.snapshot import Route as RouteSpec
 from proxy.ai.compiled import CompiledPrompt, Destination
 from proxy.balance import sequence
 from proxy.policies import Step, compile_steps
 from proxy.policies.place import Place
 from proxy.route import Listen, Rewrite, Table, TemplateError
 
+if TYPE_CHECKING:
+    from proxy.upstream.pool import Lane
+
 logger = logging.getLogger(__name__)
+
+_PIECE = 200
+"""Routes or subscriptions that are made ready in one go: half a millisecond."""
 
 _HOP_BY_HOP = (
     "connection",
@@ -73,39 +83,47 @@ NOT_FORWARDED = frozenset(
 ) | {b"host", b"content-length", b"expect"}
 
 
-class RouteRuntime:
-    """A route of an API; with no ``route`` the API as a whole (AI and prompt APIs)."""
+@lru_cache(maxsize=1024)
+def _not_forwarded(key_header: str) -> frozenset[bytes]:
+    """The same set for all APIs that take keys from the same header: it is a large one."""
+    return NOT_FORWARDED | frozenset(_spellings(key_header))
 
-    __slots__ = ("api", "id", "names", "open_steps", "policies", "rewrite", "route", "tail")
 
-    def __init__(self, api: ApiRuntime, route: RouteSpec | None) -> None:
-        self.api = api
-        self.route = route
-        self.id = route.id if route else ""
-        self.names: tuple[str, ...] = ()
-        self.tail = route is not None and route.path.endswith("*}")
-        """The last parameter takes the rest of the path."""
-        self.rewrite: Rewrite | None = None
-        own = route.policies if route else ()
-        self.policies: tuple[tuple[str, Policy], ...] = (
-            *api.policies,
-            *(("route", policy) for policy in own),
-        )
-        self.open_steps: tuple[Step, ...] = compile_steps(
-            Place(tenant_id=api.tenant_id, api_id=api.id, route_id=self.id), self.policies
-        )
-        """For calls without a subscription."""
+Policies = tuple[tuple[str, Policy], ...]
+"""Each with its level: tenant, api, route or plan."""
+
+
+class RouteRuntime(Struct, eq=False, gc=False):
+    """A route of an API, or (``ApiRuntime.base``) the API as a whole.
+
+    It does not refer to its API, so that what is replaced is freed at once.
+    """
+
+    id: str
+    """Empty for an API as a whole."""
+    tenant_id: str
+    api_id: str
+    policies: Policies
+    open_steps: tuple[Step, ...]
+    """For calls without a subscription."""
+    ruled: str = ""
+    """The id of a route with policies of its own; all others of an API share their steps."""
+    names: tuple[str, ...] = ()
+    tail: bool = False
+    """The last parameter takes the rest of the path."""
+    rewrite: Rewrite | None = None
 
 
 class UpstreamRuntime:
-    """``order`` is one round of the balancing."""
+    """``order`` is one round of the balancing; ``lanes`` are the pool's, by target id."""
 
-    __slots__ = ("id", "order", "upstream")
+    __slots__ = ("id", "lanes", "order", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.id = upstream.id
         self.upstream = upstream
         self.order: tuple[Target, ...] = sequence(upstream.targets)
+        self.lanes: dict[str, Lane] = {}
 
 
 class ApiRuntime:
@@ -135,48 +153,65 @@ class ApiRuntime:
         self.key_required = api.key_required
         self.key_header = api.key_header.lower().encode()
         self.key_query = api.key_query.encode() if api.key_query else None
-        self.not_forwarded = NOT_FORWARDED | set(_spellings(api.key_header.lower()))
+        self.not_forwarded = _not_forwarded(api.key_header.lower())
         self.upstream: UpstreamRuntime | None = None
         self.prompt: CompiledPrompt | None = None
-        self.policies: tuple[tuple[str, Policy], ...] = (
+        self.policies: Policies = (
             *(("tenant", policy) for policy in tenant.policies),
             *(("api", policy) for policy in api.policies),
         )
-        self.base = RouteRuntime(self, None)
+        self.base = self._ruled("", self.policies)
         self.routes: Table[RouteRuntime] = Table()
-        for spec in api.routes:
-            route = RouteRuntime(self, spec)
+
+    def build(self) -> Iterator[None]:
+        """Fills ``routes``, in pieces. Raises TemplateError."""
+        for number, spec in enumerate(self.api.routes):
+            if number % _PIECE == 0:
+                yield
+            base = self.base
+            if spec.policies:
+                own = (("route", policy) for policy in spec.policies)
+                base = self._ruled(spec.id, (*self.policies, *own))
+            route = RouteRuntime(
+                spec.id, self.tenant_id, self.id, base.policies, base.open_steps, base.ruled
+            )
             route.names = self.routes.add(spec.path, spec.methods, route)
+            route.tail = spec.path.endswith("*}")
             if spec.rewrite is not None:
                 route.rewrite = Rewrite(spec.rewrite, route.names)
+
+    def _ruled(self, route_id: str, policies: Policies) -> RouteRuntime:
+        place = Place(tenant_id=self.tenant_id, api_id=self.id, route_id=route_id)
+        steps = compile_steps(place, policies)
+        return RouteRuntime(route_id, self.tenant_id, self.id, policies, steps, route_id)
 
     def __repr__(self) -> str:
         return f"<ApiRuntime {self.api.name} at {self.api.listen_path or '/'}>"
 
 
-class SubscriptionRuntime:
-    __slots__ = ("_steps", "id", "plan", "status", "subscription")
+class SubscriptionRuntime(Struct, eq=False, gc=False):
+    """An application's use of an API. Steps are compiled when they are first used."""
 
-    def __init__(self, subscription: Subscription, plan: Plan) -> None:
-        self.id = subscription.id
-        self.status = subscription.status
-        self.subscription = subscription
-        self.plan = plan
-        self._steps: dict[RouteRuntime, tuple[Step, ...]] = {}
+    id: str
+    status: SubscriptionStatus
+    subscription: Subscription
+    plan: Plan
+    _steps: dict[str, tuple[Step, ...]] = {}
 
     def steps(self, route: RouteRuntime) -> tuple[Step, ...]:
         """The policies of tenant, API, route and plan for this subscription's calls."""
-        steps = self._steps.get(route)
+        steps = self._steps.get(route.ruled)
         if steps is None:
             place = Place(
-                tenant_id=route.api.tenant_id,
-                api_id=route.api.id,
-                route_id=route.id,
+                tenant_id=route.tenant_id,
+                api_id=route.api_id,
+                route_id=route.ruled,
                 application_id=self.subscription.application_id,
                 subscription_id=self.id,
             )
             planned = (("plan", policy) for policy in self.plan.policies)
-            steps = self._steps[route] = compile_steps(place, (*route.policies, *planned))
+            steps = compile_steps(place, (*route.policies, *planned))
+            self._steps[route.ruled] = steps
         return steps
 
 
@@ -243,29 +278,46 @@ class TenantRuntime:
     )
 
     def __init__(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> None:
-        """Raises SnapshotError where the snapshot does not hold together."""
+        """All at once. Raises SnapshotError where the snapshot does not hold together."""
+        for _ in self._build(snapshot, sealer):
+            pass
+
+    @classmethod
+    def gradually(
+        cls, snapshot: TenantSnapshot, sealer: Sealer | None
+    ) -> Generator[None, None, TenantRuntime]:
+        """The same in pieces of a few milliseconds at most, between which calls may go first."""
+        runtime = cls.__new__(cls)
+        yield from runtime._build(snapshot, sealer)
+        return runtime
+
+    def _build(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.snapshot = snapshot
         self.id = snapshot.tenant_id
         self.slug = snapshot.slug
         self.suspended = snapshot.suspended
         self.private_ok = snapshot.private_upstreams
         try:
-            self._index(snapshot, sealer)
+            yield from self._index(snapshot, sealer)
         except KeyError as error:
             raise SnapshotError(f"The snapshot refers to {error}, which it lacks.") from error
         except TemplateError as error:
             raise SnapshotError(str(error)) from error
 
-    def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> None:
+    def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.applications: dict[str, Application] = {a.id: a for a in snapshot.applications}
         self.keys: dict[bytes, ApiKey] = {
             key.digest: key for key in snapshot.keys if key.application_id in self.applications
         }
+        yield
         self.plans: dict[str, Plan] = {plan.id: plan for plan in snapshot.plans}
-        self.subscriptions: dict[tuple[str, str], SubscriptionRuntime] = {
-            (item.application_id, item.api_id): SubscriptionRuntime(item, self.plans[item.plan_id])
-            for item in snapshot.subscriptions
-        }
+        self.subscriptions: dict[tuple[str, str], SubscriptionRuntime] = {}
+        for number, item in enumerate(snapshot.subscriptions):
+            if number % _PIECE == 0:
+                yield
+            self.subscriptions[item.application_id, item.api_id] = SubscriptionRuntime(
+                item.id, item.status, item, self.plans[item.plan_id]
+            )
         self.upstreams = {item.id: UpstreamRuntime(item) for item in snapshot.upstreams}
         self.prompts = {prompt.id: CompiledPrompt(prompt) for prompt in snapshot.prompts}
         self.providers = {
@@ -277,6 +329,7 @@ class TenantRuntime:
         self.apis: dict[str, ApiRuntime] = {}
         for api in snapshot.apis:
             runtime = self.apis[api.id] = ApiRuntime(snapshot, api)
+            yield from runtime.build()
             if api.kind == "http":
                 runtime.upstream = self.upstreams[api.upstream_id or "no upstream"]
             elif api.kind == "prompt":
