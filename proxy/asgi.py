@@ -1,5 +1,6 @@
-"""The ASGI callable of the data plane: start and stop, wiring, and the reserved paths.
+"""The data plane as one object: start and stop, wiring, and the reserved paths.
 
+``proxy.server`` calls it directly; to any other server it is an ASGI callable.
 ``/healthz`` says that the process runs, ``/readyz`` that it has snapshots to serve from;
 both answer on any host, and no API can take their paths.
 """
@@ -9,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
 from contract.secrets import Sealer
-from proxy.exchange import Receive, Scope, Send
+from proxy.errors import ClientGone
+from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import Limiter
+from proxy.server import Sweeper
 from proxy.settings import Settings
 from proxy.snapshot import Holder, Watcher
 from proxy.upstream.pool import Pool
@@ -24,6 +27,62 @@ from proxy.usage.journal import Journal
 from proxy.usage.ship import Shipper
 
 logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class AsgiCall(Exchange):
+    """One call as an ASGI server hands it over."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, identifier: str) -> None:
+        head = RequestHead(list(scope["headers"]))
+        super().__init__(
+            identifier, scope["method"], scope["raw_path"], scope["query_string"], head
+        )
+        client = scope.get("client")
+        self.client = client[0] if client else ""
+        self.scheme = scope["scheme"]
+        self.watched = False
+        self.task = asyncio.current_task()
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.abandoned = True
+            raise ClientGone
+        self.body_done = not message.get("more_body", False)
+        return message.get("body", b"")  # type: ignore[no-any-return]
+
+    async def watch(self) -> None:
+        """Cancels the call when its client leaves. Only once its body has been read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self.finished and self.task is not None:
+            self.abandoned = True
+            self.task.cancel()
+
+    def send_head(self, status: int, headers: Headers, length: int | None) -> Awaitable[None]:
+        headers = [*headers, (b"x-request-id", self.id.encode())]
+        if length is not None:
+            headers.append((b"content-length", b"%d" % length))
+        return self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def send_body(self, chunk: bytes) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    def send_end(self, last: bytes) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def send_whole(self, status: int, headers: Headers, body: bytes, length: int) -> None:
+        await self.send_head(status, headers, None if status in (204, 304) else length)
+        await self.send_end(body)
+
+    def drop(self) -> None:
+        """The server drops a connection whose answer stays without its end."""
 
 
 class Application:
@@ -34,6 +93,7 @@ class Application:
         self.gateway: Gateway | None = None
         self._holder = Holder()
         self._stack = AsyncExitStack()
+        self._sweeper: Sweeper | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         if scope["type"] != "http":
@@ -41,19 +101,36 @@ class Application:
         path = scope["path"]
         if self.gateway is None or path == "/healthz" or path == "/readyz":
             return self._probe(path, send)
-        return self.gateway(scope, receive, send)
+        return self._call(self.gateway, scope, receive, send)
+
+    async def _call(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = AsgiCall(scope, receive, send, gateway.next_id())
+        gateway.active.add(exchange)
+        try:
+            await gateway.handle(exchange)
+        finally:
+            gateway.active.discard(exchange)
+
+    def probe(self, path: str) -> tuple[int, Headers, bytes]:
+        """Status, headers and body of the answer at a reserved path."""
+        ready = path == "/healthz" or (self.gateway is not None and self._holder.loaded)
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+        if ready:
+            return 200, headers, b"ok\n"
+        return 503, headers, b"No snapshot has been loaded yet.\n"
 
     async def _probe(self, path: str, send: Send) -> None:
-        ready = path == "/healthz" or self._holder.loaded
-        body = b"ok\n" if ready else b"No snapshot has been loaded yet.\n"
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-            (b"cache-control", b"no-store"),
-        ]
-        status = 200 if ready else 503
+        status, headers, body = self.probe(path)
+        headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def sweeper(self, loop: asyncio.AbstractEventLoop) -> Sweeper:
+        """What looks after the server's connections."""
+        if self._sweeper is None:
+            self._sweeper = Sweeper(loop)
+            self._stack.callback(self._sweeper.close)
+        return self._sweeper
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

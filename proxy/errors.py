@@ -42,6 +42,23 @@ class InternalError(GatewayError):
     """A fault of the gateway: logged with the request id."""
 
 
+# What cannot be read (400, 431)
+
+
+class MalformedRequest(GatewayError):
+    status = 400
+    code = "malformed_request"
+    title = "Malformed request"
+    sentence = "This is not a valid HTTP/1.1 request. Check the client that sends it."
+
+
+class HeadersTooLarge(GatewayError):
+    status = 431
+    code = "headers_too_large"
+    title = "Headers too large"
+    sentence = "The request's line and headers exceed 64 KiB. Send fewer or shorter headers."
+
+
 # Who is calling (401, 403, 404)
 
 
@@ -232,22 +249,16 @@ class UpstreamTimeout(UpstreamError):
     sentence = "The service behind this API took too long to answer. Try again later."
 
 
-def render(error: GatewayError, exchange: Exchange) -> tuple[Headers, bytes]:
+def render(error: GatewayError, exchange: Exchange | None) -> tuple[Headers, bytes]:
     """Headers and body in the shape that clients of this kind of API expect.
 
     AI routes answer in OpenAI's shape, all others in RFC 9457's. The request id header is
-    added by the exchange.
+    added by the exchange; without one the request was not understood.
     """
-    ai = exchange.api is not None and exchange.api.kind == "ai"
-    body = _openai(error) if ai else _problem(error, exchange.id)
+    ai = exchange is not None and exchange.api is not None and exchange.api.kind == "ai"
+    body = _openai(error) if ai else _problem(error, exchange.id if exchange else "")
     kind = b"application/json" if ai else b"application/problem+json"
-    headers = [
-        (b"content-type", kind),
-        (b"content-length", b"%d" % len(body)),
-        (b"cache-control", b"no-store"),
-        *error.headers,
-    ]
-    return headers, body
+    return [(b"content-type", kind), (b"cache-control", b"no-store"), *error.headers], body
 
 
 def _problem(error: GatewayError, request_id: str) -> bytes:

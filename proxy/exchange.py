@@ -2,54 +2,75 @@
 
 Whatever handles the call fills in what it learns; the answer goes out through the
 methods here and nowhere else, so that the counts and times are right in every case.
+How bytes come and go is the server's: ``proxy.server`` and ``proxy.asgi`` each have a
+subclass.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Generator
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
+from urllib.parse import unquote
 
 from contract.snapshot import ApiKey, Application, Plan
 from contract.usage import UsageEvent
-from proxy.errors import BodyTooLarge, ClientGone
+from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
     from proxy.snapshot import ApiRuntime, RouteRuntime, SubscriptionRuntime, TenantRuntime
+    from proxy.usage.journal import Journal
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 CLIENT_GONE_STATUS = 499
 """Recorded where the client left before anything was sent."""
 
 
-class Exchange(Struct, eq=False):
-    """``started`` is ``perf_counter_ns`` and ``at`` Unix microseconds, both of the head's arrival.
+class _Done:
+    """An awaitable that has nothing to wait for."""
 
-    ``headers`` are the request's by lower-case name; of repeated ones the last, the full
-    list is in ``scope["headers"]``. ``params`` are the path parameters, still
-    percent-encoded. ``rest`` is the raw path below the listen path, ``""`` or ``/...``.
-    ``api`` and ``route`` are the indexed forms (``.api`` and ``.route`` hold the contract's).
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield
+
+
+DONE: Awaitable[None] = _Done()
+
+
+class RequestHead:
+    """The header fields of a request: ``pairs`` as sent, with lower-case names.
+
+    ``fields`` are the same by name; of repeated ones the last. The clients of a kept
+    connection mostly send the same fields again and again: such a head is kept too, and
+    ``memo`` with it, for what was worked out from it. Each part of the gateway has one
+    key in there, and says itself what its value depends on besides these fields.
     """
 
-    scope: Scope
-    receive: Receive
-    send: Send
-    id: str
-    started: int = 0
-    at: int = 0
-    method: str = ""
-    query: bytes = b""
-    headers: dict[bytes, bytes] = {}
-    id_header: tuple[bytes, bytes] = (b"x-request-id", b"")
-    task: asyncio.Task[Any] | None = None
-    watched: bool = False
+    __slots__ = ("fields", "memo", "pairs")
+
+    def __init__(self, pairs: Headers) -> None:
+        self.pairs = pairs
+        self.fields = dict(pairs)
+        self.memo: dict[str, Any] = {}
+
+
+class Exchange:
+    """``started`` is ``perf_counter_ns`` and ``at`` Unix microseconds, both of the head's arrival.
+
+    ``raw_path`` and ``query`` are as sent, ``params`` are the path parameters, still
+    percent-encoded. ``rest`` is the raw path below the listen path, ``""`` or ``/...``.
+    ``client`` is the peer's address, or empty. ``api`` and ``route`` are the indexed forms
+    (``.api`` and ``.route`` hold the contract's). ``body_done``: nothing of the body is
+    left to read.
+    """
+
+    client: str = ""
+    scheme: str = "http"
+    entered: bool = False
+    """Some of its handling is done."""
 
     tenant: TenantRuntime | None = None
     api: ApiRuntime | None = None
@@ -63,7 +84,6 @@ class Exchange(Struct, eq=False):
     drop_authorization: bool = False
 
     body_limit: int | None = None
-    body_done: bool = False
     added_headers: Headers | None = None
     status: int = 0
     error_code: str = ""
@@ -74,6 +94,7 @@ class Exchange(Struct, eq=False):
     streamed: bool = False
     abandoned: bool = False
     finished: bool = False
+    recorded: bool = False
 
     model_id: str = ""
     model: str = ""
@@ -88,15 +109,47 @@ class Exchange(Struct, eq=False):
     cost_micros: int | None = None
     currency: str = ""
 
-    def __post_init__(self) -> None:
-        scope = self.scope
-        self.started = perf_counter_ns()
+    journal: Journal | None = None
+
+    def __init__(
+        self, identifier: str, method: str, raw_path: bytes, query: bytes, head: RequestHead
+    ) -> None:
+        self.id = identifier
+        self.method = method
+        self.raw_path = raw_path
+        self.query = query
+        self.head = head
+        fields = self.headers = head.fields
+        self.body_done = b"content-length" not in fields and b"transfer-encoding" not in fields
         self.at = time_ns() // 1000
-        self.method = scope["method"]
-        self.query = scope["query_string"]
-        headers = self.headers = dict(scope["headers"])
-        self.id_header = (b"x-request-id", self.id.encode())
-        self.body_done = b"content-length" not in headers and b"transfer-encoding" not in headers
+        self.started = perf_counter_ns()
+
+    # The server's part
+
+    async def receive(self) -> bytes:
+        """The next piece of the body, perhaps empty; sets ``body_done`` with the last.
+
+        Raises ClientGone where the body stays incomplete.
+        """
+        raise NotImplementedError
+
+    def send_head(self, status: int, headers: Headers, length: int | None) -> Awaitable[None]:
+        raise NotImplementedError
+
+    def send_body(self, chunk: bytes) -> Awaitable[None]:
+        raise NotImplementedError
+
+    def send_end(self, last: bytes) -> Awaitable[None]:
+        raise NotImplementedError
+
+    def send_whole(
+        self, status: int, headers: Headers, body: bytes, length: int
+    ) -> Awaitable[None]:
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """Ends the connection: the answer cannot be completed."""
+        raise NotImplementedError
 
     # The request's body
 
@@ -117,16 +170,9 @@ class Exchange(Struct, eq=False):
     async def body(self) -> AsyncIterator[bytes]:
         """The body as it arrives. Raises BodyTooLarge, and ClientGone where it stays incomplete."""
         while not self.body_done:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                self.abandoned = True
-                raise ClientGone
-            self.body_done = not message.get("more_body", False)
-            chunk: bytes = message.get("body", b"")
+            chunk = await self.receive()
             if chunk:
-                self.request_bytes += len(chunk)
-                if self.body_limit is not None and self.request_bytes > self.body_limit:
-                    raise BodyTooLarge(self.body_limit)
+                self.count_in(chunk)
                 yield chunk
 
     async def read_body(self, limit: int) -> bytes:
@@ -134,37 +180,74 @@ class Exchange(Struct, eq=False):
         if self.body_done:
             return b""
         self.limit_body(limit)
-        chunks = [chunk async for chunk in self.body()]
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunk = await self.receive()
+        self.count_in(chunk)
+        if self.body_done:
+            return chunk
+        chunks = [chunk]
+        while not self.body_done:
+            chunk = await self.receive()
+            self.count_in(chunk)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def count_in(self, chunk: bytes) -> None:
+        self.request_bytes += len(chunk)
+        if self.body_limit is not None and self.request_bytes > self.body_limit:
+            raise BodyTooLarge(self.body_limit)
 
     # The answer
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Sends the head. ``headers``: lower-case names, no hop-by-hop fields."""
-        self.status = status
-        headers.append(self.id_header)
-        if self.added_headers is not None:
-            headers += self.added_headers
-        self.first_byte_us = (perf_counter_ns() - self.started) // 1000
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+    def start(self, status: int, headers: Headers, length: int | None = None) -> Awaitable[None]:
+        """Sends the head. ``headers``: lower-case names, neither framing nor hop-by-hop fields.
 
-    async def write(self, chunk: bytes) -> None:
+        ``length`` is the Content-Length; None where it is not known before the end.
+        """
+        self.status = status
+        if self.added_headers is not None:
+            headers = headers + self.added_headers
+        self.first_byte_us = (perf_counter_ns() - self.started) // 1000
+        return self.send_head(status, headers, length)
+
+    def write(self, chunk: bytes) -> Awaitable[None]:
         """Sends a piece of the body; waits while the client is slow to read."""
         self.response_bytes += len(chunk)
-        await self.send({"type": "http.response.body", "body": chunk, "more_body": True})
+        return self.send_body(chunk)
 
-    async def finish(self, last: bytes = b"") -> None:
+    def finish(self, last: bytes = b"") -> Awaitable[None]:
         """Ends the answer."""
         self.response_bytes += len(last)
         self.finished = True
-        await self.send({"type": "http.response.body", "body": last, "more_body": False})
+        self.record()
+        return self.send_end(last)
 
-    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """The whole answer at once. ``headers`` must hold the Content-Length."""
-        await self.start(status, headers)
-        await self.finish(body)
+    def respond(
+        self, status: int, headers: Headers, body: bytes, length: int | None = None
+    ) -> Awaitable[None]:
+        """The whole answer at once. ``length`` only where it is not the body's: a HEAD's answer."""
+        self.status = status
+        if self.added_headers is not None:
+            headers = headers + self.added_headers
+        size = len(body)
+        self.response_bytes = size
+        self.finished = True
+        self.first_byte_us = (perf_counter_ns() - self.started) // 1000
+        self.record()
+        return self.send_whole(status, headers, body, size if length is None else length)
 
     # The record
+
+    def record(self) -> None:
+        """Writes the usage event, once: before the answer's last byte, or when it has failed."""
+        if not self.recorded and self.tenant is not None and self.journal is not None:
+            self.recorded = True
+            self.journal.append(self.event())
+
+    @property
+    def path(self) -> str:
+        """As called, decoded."""
+        path = self.raw_path.decode("latin-1")
+        return unquote(path) if "%" in path else path
 
     def event(self) -> UsageEvent:
         """The usage event as things stand now."""
@@ -174,7 +257,7 @@ class Exchange(Struct, eq=False):
             self.at,
             tenant.id if tenant is not None else "",
             self.method,
-            self.scope["path"][:512],
+            self.path[:512],
             self.status or CLIENT_GONE_STATUS,
             self.error_code,
             api.id if api is not None else "",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from contract.snapshot import Target
 from proxy.errors import NoHealthyTarget, UpstreamBroken, UpstreamError
-from proxy.runtime import HOP_BY_HOP, ApiRuntime, UpstreamRuntime
+from proxy.runtime import ApiRuntime, UpstreamRuntime
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange, Headers
@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 SMALL_BODY = 65536
 """A body declared to be no longer is read before it is sent: one write, and repeatable."""
 
-_NOT_RETURNED = HOP_BY_HOP | {b"x-request-id"}
-_BODILESS = (204, 304)
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9.:_\[\]-]+")
-_CACHED = 4096
-
-_forwarded: dict[tuple[str, bytes, str], Headers] = {}
 
 
 async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
@@ -36,32 +32,33 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
     upstream = api.upstream
     if upstream is None:
         raise NoHealthyTarget
-    declared = exchange.declared_length()
-    body: bytes | AsyncIterator[bytes]
-    if exchange.body_done:
-        body = b""
-    elif declared is not None and declared <= SMALL_BODY:
-        body = await exchange.read_body(declared)
-    else:
-        body = exchange.body()
+    body: bytes | AsyncIterator[bytes] = b""
+    if not exchange.body_done:
+        declared = exchange.declared_length()
+        if declared is not None and declared <= SMALL_BODY:
+            body = await exchange.read_body(declared)
+        else:
+            body = exchange.body()
     began = perf_counter_ns()
     try:
         response = await _send(exchange, gateway, api, upstream, body)
     finally:
         exchange.upstream_us = (perf_counter_ns() - began) // 1000
     try:
-        headers = _answer_headers(response)
-        exchange.streamed = _of_events(headers)
+        exchange.streamed = _of_events(response)
+        status, length = response.status, response.length
         if response.complete:
-            await exchange.respond(response.status, headers, response.take())
+            if exchange.method != "HEAD":
+                length = None
+            await exchange.respond(status, response.headers, response.take(), length)
         else:
-            await _stream(exchange, response, headers)
+            await exchange.start(status, response.headers, length)
+            await _stream(exchange, response)
     finally:
         response.close()
 
 
-async def _stream(exchange: Exchange, response: Response, headers: Headers) -> None:
-    await exchange.start(response.status, headers)
+async def _stream(exchange: Exchange, response: Response) -> None:
     waited = perf_counter_ns()
     async for chunk in response:
         exchange.upstream_us += (perf_counter_ns() - waited) // 1000
@@ -85,26 +82,26 @@ async def _send(
     The next target is tried as long as nothing was sent. Raises UpstreamError.
     """
     spec = upstream.upstream
+    pool = gateway.pool
     path = _path(exchange)
-    headers = _request_headers(exchange, api, preserve_host=spec.preserve_host)
-    private_ok = exchange.tenant is not None and exchange.tenant.private_ok
+    fields, length = _fields(exchange, api, body)
     tried: list[str] = []
     failure: UpstreamError | None = None
     while True:
         target: Target | None = gateway.balance.pick(upstream.id, upstream.order, tried)
         if target is None:
             raise failure or NoHealthyTarget
+        lane = upstream.lanes.get(target.id)
+        if lane is None or lane.dropped:
+            private_ok = exchange.tenant is not None and exchange.tenant.private_ok
+            lane = pool.lane(target, tls_verify=spec.tls_verify, private_ok=private_ok)
+            upstream.lanes[target.id] = lane
+        host = exchange.headers.get(b"host", lane.host) if spec.preserve_host else lane.host
+        where = target.path.encode() + path if target.path else path
+        method = exchange.method
+        head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method.encode(), where, host, fields)
         try:
-            response = await gateway.pool.send(
-                target,
-                exchange.method,
-                target.path.encode() + path if target.path else path,
-                headers,
-                body,
-                spec.timeouts,
-                tls_verify=spec.tls_verify,
-                private_ok=private_ok,
-            )
+            response = await pool.call(lane, method, head, body, length, spec.timeouts)
         except UpstreamError as error:
             if isinstance(error, UpstreamBroken) or not error.sent:
                 gateway.health.failed(target.id, spec.fail_threshold, spec.fail_seconds)
@@ -130,33 +127,43 @@ def _path(exchange: Exchange) -> bytes:
     return raw + b"?" + exchange.query if exchange.query else raw
 
 
-def _request_headers(exchange: Exchange, api: ApiRuntime, *, preserve_host: bool) -> Headers:
-    """The caller's headers without those that end here, and those that the gateway sets."""
-    incoming = exchange.headers
+def _fields(
+    exchange: Exchange, api: ApiRuntime, body: bytes | AsyncIterator[bytes]
+) -> tuple[bytes, int | None]:
+    """All header fields but Host, to the empty line, and the length of a streamed body."""
+    head = exchange.head
+    known = head.memo.get("forward")
+    if known is not None and known[0] is api and known[1] is exchange.drop_authorization:
+        passed: bytes = known[2]
+    else:
+        passed = _passed(exchange, api)
+        head.memo["forward"] = (api, exchange.drop_authorization, passed)
+    length = None
+    if isinstance(body, bytes):
+        if body or exchange.method in _BODY_METHODS:
+            # A method that usually has a body says so when it has none.
+            passed += b"content-length: %d\r\n" % len(body)
+    elif (length := exchange.declared_length()) is not None:
+        passed += b"content-length: %d\r\n" % length
+    else:
+        passed += b"transfer-encoding: chunked\r\n"
+    return b"%bx-request-id: %b\r\n\r\n" % (passed, exchange.id.encode()), length
+
+
+def _passed(exchange: Exchange, api: ApiRuntime) -> bytes:
+    """The caller's fields without those that end here, and those that the gateway sets."""
     stop = api.not_forwarded
-    named = incoming.get(b"connection")
-    if named is not None:
-        stop = stop | _named_by_connection(exchange.scope["headers"])
+    if b"connection" in exchange.headers:
+        stop = stop | _named_by_connection(exchange.head.pairs)
     if exchange.drop_authorization:
         stop = stop | {b"authorization"}
-    headers = [pair for pair in exchange.scope["headers"] if pair[0] not in stop]
-    if not exchange.body_done or b"content-length" in incoming:
-        # Only looked at for a streamed body.
-        length = incoming.get(b"content-length")
-        if length is not None and b"transfer-encoding" not in incoming:
-            headers.append((b"content-length", length))
-    client = exchange.scope.get("client")
-    key = (client[0] if client else "", incoming.get(b"host", b""), exchange.scope["scheme"])
-    ours = _forwarded.get(key)
-    if ours is None:
-        if len(_forwarded) >= _CACHED:
-            _forwarded.clear()
-        ours = _forwarded[key] = _forwarded_headers(*key)
-    headers += ours
-    headers.append(exchange.id_header)
-    if preserve_host:
-        headers.append((b"host", key[1]))
-    return headers
+    pairs = [pair for pair in exchange.head.pairs if pair[0] not in stop]
+    host = exchange.headers.get(b"host", b"")
+    pairs += _forwarded_headers(exchange.client, host, exchange.scheme)
+    passed = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+    if passed.count(b"\n") != len(pairs) or passed.count(b"\r") != len(pairs):
+        raise ValueError("A header to the upstream holds a line break.")
+    return passed
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:
@@ -178,20 +185,9 @@ def _forwarded_headers(client: str, host: bytes, scheme: str) -> Headers:
     return headers
 
 
-def _of_events(headers: Headers) -> bool:
+def _of_events(response: Response) -> bool:
     """A stream is what says it is one: how many pieces an answer comes in is chance."""
-    for name, value in headers:
+    for name, value in response.headers:
         if name == b"content-type":
             return value.startswith(b"text/event-stream")
     return False
-
-
-def _answer_headers(response: Response) -> Headers:
-    stop = _NOT_RETURNED
-    for name, _ in response.headers:
-        if name == b"connection":
-            stop = stop | _named_by_connection(response.headers)
-            break
-    if response.status in _BODILESS:
-        stop = stop | {b"content-length"}
-    return [pair for pair in response.headers if pair[0] not in stop]

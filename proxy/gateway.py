@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from itertools import count
 from secrets import token_hex
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING
 
 from proxy import forward, identify
 from proxy.ai import endpoints, prompts
 from proxy.balance import Balance
 from proxy.errors import (
+    ClientGone,
     GatewayError,
     InternalError,
     MethodNotAllowed,
@@ -26,7 +26,7 @@ from proxy.errors import (
     TenantSuspended,
     render,
 )
-from proxy.exchange import Exchange, Receive, Scope, Send
+from proxy.exchange import Exchange
 from proxy.health import Health
 from proxy.limits import Limiter
 from proxy.policies import subscription
@@ -35,6 +35,9 @@ from proxy.runtime import ApiRuntime, RouteRuntime
 from proxy.snapshot import Holder, Match, Site
 from proxy.upstream.pool import Pool
 from proxy.usage.journal import Journal
+
+if TYPE_CHECKING:
+    from proxy.asgi import AsgiCall
 
 logger = logging.getLogger(__name__)
 
@@ -56,21 +59,21 @@ class Gateway:
         self.journal = journal
         self.health = Health()
         self.balance = Balance(self.health)
+        self.active: set[AsgiCall] = set()
+        """Calls whose server tells of a client that leaves only where it is asked."""
         self._process = token_hex(8)
         self._numbers = count(1)
-        self._active: set[Exchange] = set()
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
         self._watchers: set[asyncio.Task[None]] = set()
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
-        """Answers one call. Not a coroutine function itself: each level costs every call."""
-        identifier = "%s%016x" % (self._process, next(self._numbers))  # noqa: UP031 - faster
-        return self.handle(Exchange(scope, receive, send, identifier))
+    def next_id(self) -> str:
+        """Unique over all workers and nodes; in order within one."""
+        return "%s%016x" % (self._process, next(self._numbers))  # noqa: UP031 - faster
 
     async def handle(self, exchange: Exchange) -> None:
-        self._active.add(exchange)
-        exchange.task = asyncio.current_task(self._loop)
+        exchange.entered = True
+        exchange.journal = self.journal
         try:
             site = identify.site(exchange, self.holder)
             tenant = exchange.tenant = site[0]
@@ -78,6 +81,8 @@ class Gateway:
                 raise TenantSuspended(_suspension(tenant.suspended))
             api = self._route(exchange, site)
             identify.application(exchange, tenant, api)
+            if exchange.abandoned:
+                raise ClientGone
             if api.kind == "ai":
                 await endpoints.serve(exchange, self)
             else:
@@ -96,13 +101,13 @@ class Gateway:
             logger.exception("Request %s failed.", exchange.id)
             await self._refuse(exchange, InternalError())
         finally:
-            self._active.discard(exchange)
-            if exchange.tenant is not None:
-                self.journal.append(exchange.event())
+            if not exchange.finished:
+                exchange.drop()
+            exchange.record()
 
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
         """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""
-        raw = exchange.scope["raw_path"]
+        raw = exchange.raw_path
         memo = self.holder.routed
         key = (site[1], exchange.method, raw)
         match = memo.get(key)
@@ -151,20 +156,13 @@ class Gateway:
     def _sweep(self) -> None:
         """Watching costs a task, so only the calls that take long are watched."""
         old = perf_counter_ns() - int(WATCH_SECONDS * 1e9)
-        for exchange in self._active:
+        for exchange in self.active:
             if exchange.started < old and exchange.body_done and not exchange.watched:
                 exchange.watched = True
-                task = self._loop.create_task(self._watch(exchange))
+                task = self._loop.create_task(exchange.watch())
                 self._watchers.add(task)
                 task.add_done_callback(self._watchers.discard)
         self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
-
-    async def _watch(self, exchange: Exchange) -> None:
-        while (await exchange.receive())["type"] != "http.disconnect":
-            pass
-        if not exchange.finished and exchange.task is not None:
-            exchange.abandoned = True
-            exchange.task.cancel()
 
     def close(self) -> None:
         self._sweeper.cancel()

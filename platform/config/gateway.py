@@ -22,3 +22,5 @@ _data_plane = asgi.create(
 )
 
 application = ProtocolTypeRouter({"http": _data_plane, "lifespan": _data_plane})
+application.data_plane = _data_plane
+"""What ``proxy.server`` calls directly; see there."""

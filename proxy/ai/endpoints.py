@@ -139,5 +139,6 @@ def _model(model: ModelRuntime) -> dict[str, Any]:
 
 async def _answer(exchange: Exchange, value: Any) -> None:
     body = _encode(value)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await exchange.respond(200, headers, b"" if exchange.method == "HEAD" else body)
+    headers = [(b"content-type", b"application/json")]
+    head_only = exchange.method == "HEAD"
+    await exchange.respond(200, headers, b"" if head_only else body, len(body))

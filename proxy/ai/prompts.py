@@ -198,7 +198,7 @@ async def _whole(
     text = choice.message.content or ""
     output: str | Raw = _structured(text, choice.finish_reason) if prompt.structured else text
     body = _encode({"output": output} | _summary(exchange, prompt, choice.finish_reason))
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", b"application/json")]
     await exchange.respond(200, headers, body)
 
 

@@ -53,15 +53,12 @@ async def _whole(
     exchange: Exchange, response: Response, deployment: DeploymentRuntime, embeddings: bool
 ) -> None:
     headers = [(b"content-type", field(response, b"content-type") or b"application/json")]
-    length = field(response, b"content-length")
-    if length is not None:
-        headers.append((b"content-length", length))
     if response.complete:
         body = response.take()
         account(exchange, deployment, _usage(body, embeddings))
         await exchange.respond(response.status, headers, body)
         return
-    await exchange.start(response.status, headers)
+    await exchange.start(response.status, headers, response.length)
     body, last = await _pieces(exchange, response)
     account(exchange, deployment, _usage(body, embeddings))
     await exchange.finish(last)
@@ -131,7 +128,6 @@ async def _error(exchange: Exchange, response: Response) -> None:
         )
     headers: Headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
     ]
     retry_after = field(response, b"retry-after")
     if retry_after is not None:

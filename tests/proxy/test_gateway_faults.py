@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy_servers import tenant
 
+from proxy.asgi import AsgiCall
 from proxy.gateway import Gateway
 from proxy.limits import Limiter
 from proxy.runtime import TenantRuntime
@@ -34,11 +35,12 @@ async def test_a_fault_is_answered_with_500_logged_with_the_id_and_recorded(
     scope = {
         "method": "GET",
         "path": "/orders",
-        "raw_path": None,  # what no server sends
+        "raw_path": b"/orders",
         "query_string": b"",
-        "headers": [(b"host", b"alice.localhost")],
+        "headers": [(b"host", b"alice.localhost"), (b"x-api-key", 5)],  # what no server sends
+        "scheme": "http",
     }
-    await gateway(scope, receive, send)
+    await gateway.handle(AsgiCall(scope, receive, send, gateway.next_id()))
     problem = json.loads(sent[1]["body"])
     assert (sent[0]["status"], problem["code"]) == (500, "internal_error")
     assert problem["request_id"] in caplog.text
