@@ -7,6 +7,7 @@ installed is named and the others go on.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -21,7 +22,12 @@ PACKAGES = {
     "haproxy": ["haproxy"],
 }
 LITELLM = "litellm[proxy]>=1.100"
-PORTKEY = "@portkey-ai/gateway@1.15.2"
+PORTKEY = {
+    "private": True,
+    "dependencies": {"@portkey-ai/gateway": "1.15.2"},
+    # Later ones hand it headers that it cannot change, and every stream is answered with 500.
+    "overrides": {"@hono/node-server": "1.13.8"},
+}
 PROFILER = "py-spy==0.4.3"
 
 
@@ -107,8 +113,9 @@ def _portkey() -> bool:
         return False
     directory = place() / "portkey"
     directory.mkdir(parents=True, exist_ok=True)
-    install = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]
-    return _done([*install, str(directory), PORTKEY])
+    (directory / "package.json").write_text(json.dumps(PORTKEY))
+    install = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error"]
+    return _done(install, cwd=directory)
 
 
 def _done(command: list[str], **options: object) -> bool:
