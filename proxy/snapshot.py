@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 from collections import Counter
+from collections.abc import Generator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from contract.keys import SNAPSHOT_CHANNEL, SNAPSHOT_INDEX, snapshot_blob
 from contract.secrets import Sealer
 from contract.snapshot import SnapshotError, decode
+from proxy.copies import Copies
 from proxy.route import Listen
 from proxy.runtime import (
     ApiRuntime,
@@ -54,11 +55,16 @@ RETRY_SECONDS = 1.0
 GRACE_SECONDS = 120.0
 """A tenant that is missing from the index unannounced is served for this long."""
 
+SLICE_SECONDS = 0.003
+"""For so long calls wait at most while a tenant is built; decoding adds 1 ms per 1,000 routes."""
+
 DEFAULT_KEY_HEADER = b"x-api-key"
 """Looked at even where no API of any tenant names it, so that its refusal is the same."""
 
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _SPELLINGS = 10_000
+
+Result = TypeVar("Result")
 
 Site = tuple[TenantRuntime, Listen[ApiRuntime]]
 """A tenant and its APIs on one host."""
@@ -145,7 +151,7 @@ class Watcher:
     def __init__(self, holder: Holder, url: str, directory: Path, sealer: Sealer | None) -> None:
         self._holder = holder
         self._url = url
-        self._directory = directory
+        self._copies = Copies(directory)
         self._sealer = sealer
         self._seen: dict[str, bytes] = {}
         """Tenant id -> what the index said of the blob that was last read."""
@@ -157,12 +163,9 @@ class Watcher:
 
     async def start(self) -> None:
         """Returns when everything that can be had at once is loaded."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self._directory.glob("*.snapshot")):
-            try:
-                await self._use(path.stem, path.read_bytes(), keep=False)
-            except OSError as error:
-                logger.error("The copy %s cannot be read: %s", path, error)
+        for tenant_id, blob in self._copies.read():
+            await self._use(tenant_id, blob, keep=False)
+            await asyncio.sleep(0)
         self._holder.loaded = bool(self._holder.tenants)
         try:
             connection = await connect(self._url, on_push=self._announce)
@@ -178,6 +181,7 @@ class Watcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._copies.close()
 
     async def _follow(self) -> None:
         while True:
@@ -252,7 +256,7 @@ class Watcher:
                 self._holder.remove(tenant_id)
                 for known in (self._seen, self._digests, self._missing):
                     known.pop(tenant_id, None)
-                self._copy(tenant_id).unlink(missing_ok=True)
+                self._copies.forget(tenant_id)
 
     async def _use(self, tenant_id: str, blob: bytes, *, keep: bool) -> None:
         """Puts a blob to use, and keeps a copy of it unless it came from one."""
@@ -263,7 +267,7 @@ class Watcher:
             snapshot = decode(blob)
             if snapshot.tenant_id != tenant_id or not _SAFE_ID.fullmatch(tenant_id):
                 raise SnapshotError(f"The snapshot names the tenant {snapshot.tenant_id!r}.")
-            self._holder.put(TenantRuntime(snapshot, self._sealer))
+            self._holder.put(await _unhurried(TenantRuntime.gradually(snapshot, self._sealer)))
         except SnapshotError as error:
             logger.error(
                 "Snapshot of tenant %s refused, the one before stays: %s", tenant_id, error
@@ -271,19 +275,17 @@ class Watcher:
             return
         self._digests[tenant_id] = digest
         if keep:
+            self._copies.keep(tenant_id, blob)
+
+
+async def _unhurried(work: Generator[None, None, Result]) -> Result:
+    """What ``work`` returns. Calls go first whenever it has held the loop for a while."""
+    while True:
+        end = monotonic() + SLICE_SECONDS
+        while monotonic() < end:
             try:
-                await asyncio.to_thread(self._save, tenant_id, blob)
-            except OSError as error:
-                logger.error("No copy of tenant %s could be kept: %s", tenant_id, error)
-
-    def _copy(self, tenant_id: str) -> Path:
-        return self._directory / f"{tenant_id}.snapshot"
-
-    def _save(self, tenant_id: str, blob: bytes) -> None:
-        """Atomic: a reader finds the old copy or the new one, whole."""
-        draft = self._directory / f"{tenant_id}.{os.getpid()}.draft"
-        with draft.open("wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._copy(tenant_id))
+                next(work)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+        await asyncio.sleep(0)
