@@ -34,16 +34,16 @@ def measure(
     in how many pieces an answer arrived. Raises Wrong.
     """
     connections = case.connections or connections
-    job = _job(subject, running, case) | {
+    work = _job(subject, running, case) | {
         "connections": min(connections, subject.connections or connections),
         "spread": case.spread,
         "warmup": max(min(WARMUP, seconds), 1.2 * case.spread),
         "seconds": seconds,
     }
-    result, spent = under_load("bench.load", job, running.pid)
+    result, spent = under_load("bench.load", work, running.pid)
     _check_records(running, result["total"])
     each = spent / result["count"] * 1e6
-    row = {"us_per_request": round(each, 1), **_figures(result), "connections": job["connections"]}
+    row = {"us_per_request": round(each, 1), **_figures(result), "connections": work["connections"]}
     if case.chunks > 1:
         row |= {"us_per_chunk": round(each / case.chunks, 2)}
         row |= {"reads_per_answer": round(result["reads"] / result["count"], 1)}
@@ -55,13 +55,12 @@ def steadily(
 ) -> dict[str, Any]:
     """Latency over 32 connections at a share of what one core can do. Raises Wrong."""
     rate = min(CAPACITY_SHARE * 1e6 / us_per_request, HIGHEST_RATE)
-    job = _job(subject, running, case) | {
-        "connections": 32,
+    work = _job(subject, running, case) | {
         "rate": rate,
         "warmup": min(WARMUP, seconds),
         "seconds": seconds,
     }
-    result, spent = under_load("bench.steady", job, running.pid)
+    result, spent = under_load("bench.steady", work, running.pid)
     _check_records(running, result["total"])
     if result["late"] > rate * 0.01 * seconds:
         raise Wrong(f"At {rate:.0f} calls a second {result['late']} could not be sent.")
@@ -78,50 +77,77 @@ def refuses_without_key(subject: Subject, running: Running, case: Case) -> bool:
         return connection.recv(64).split(b" ", 2)[1] >= b"400"
 
 
-def _job(subject: Subject, running: Running, case: Case) -> dict[str, Any]:
-    request = case.request(running.port, subject.headers(running.upstream))
+def job(port: int, requests: list[bytes], answer: bytes, *, rewritten: bool = False) -> dict:
+    """What every load generator needs to know."""
     return {
-        "port": running.port,
-        "requests": [base64.b64encode(request).decode()],
-        "answer": base64.b64encode(case.answer).decode(),
-        "rewritten": subject.rewrites,
+        "port": port,
+        "requests": [base64.b64encode(request).decode() for request in requests],
+        "answer": base64.b64encode(answer).decode(),
+        "rewritten": rewritten,
+        "connections": 32,
+        "spread": 0.0,
+        "warmup": WARMUP,
     }
 
 
-def under_load(
-    module: str, job: dict[str, Any], pid: int, core: int | None = LOAD_CORE
-) -> tuple[dict[str, Any], float]:
+def _job(subject: Subject, running: Running, case: Case) -> dict[str, Any]:
+    request = case.request(running.port, subject.headers(running.upstream))
+    return job(running.port, [request], case.answer, rewritten=subject.rewrites)
+
+
+class Load:
+    """A load generator in a process of its own, from its start to its result."""
+
+    def __init__(self, module: str, job: dict[str, Any], core: int | None = LOAD_CORE) -> None:
+        self._process = subprocess.Popen(
+            [*pinned(core), sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
+        )
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.close()
+
+    def await_start(self) -> None:
+        """Until the warm-up is over."""
+        self._await("go")
+
+    def await_end(self) -> None:
+        """Until the measured time is over."""
+        self._await("stop")
+
+    def result(self) -> dict[str, Any]:
+        """What was counted. Raises Wrong where an answer was wrong or none came."""
+        result = json.loads(self._line())
+        self._process.wait(30)
+        if result["errors"] or not result["count"]:
+            first = " ".join(result["first_error"].split())
+            raise Wrong(f"{result['errors']} wrong answers, the first: {first}")
+        return result
+
+    def _await(self, wanted: str) -> None:
+        if (line := self._line().strip()) != wanted:
+            raise Wrong(f"The load generator broke off before it said {wanted}: {line}")
+
+    def _line(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline()
+
+
+def under_load(module: str, job: dict[str, Any], pid: int) -> tuple[dict[str, Any], float]:
     """What a load generator counted, and the CPU seconds that the process spent meanwhile.
-    Raises Wrong where an answer was wrong or none came.
+    Raises Wrong.
     """
-    load = subprocess.Popen(
-        [*pinned(core), sys.executable, "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    assert load.stdin
-    assert load.stdout
-    with load:
-        load.stdin.write(json.dumps(job) + "\n")
-        load.stdin.close()
-        _await_line(load.stdout.readline(), "go")
-        before, busy, ticks = cpu_seconds(pid), *core_ticks(LOAD_CORE)
-        _await_line(load.stdout.readline(), "stop")
-        spent = cpu_seconds(pid) - before
-        busy_now, ticks_now = core_ticks(LOAD_CORE)
-        result = json.loads(load.stdout.readline())
-        result["load_core"] = (busy_now - busy) / max(1, ticks_now - ticks)
-    if result["errors"] or not result["count"]:
-        first = " ".join(result["first_error"].split())
-        raise Wrong(f"{result['errors']} wrong answers, the first: {first}")
-    return result, spent
-
-
-def _await_line(line: str, wanted: str) -> None:
-    if line.strip() != wanted:
-        raise Wrong(f"The load generator broke off before it said {wanted}: {line}")
+    load = Load(module, job)
+    load.await_start()
+    before, busy, ticks = cpu_seconds(pid), *core_ticks(LOAD_CORE)
+    load.await_end()
+    spent = cpu_seconds(pid) - before
+    busy_now, ticks_now = core_ticks(LOAD_CORE)
+    core = (busy_now - busy) / max(1, ticks_now - ticks)
+    return load.result() | {"load_core": core}, spent
 
 
 def _figures(result: dict[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ SHAPES = (
 """What a resource offers. Upstreams of these measurements answer any path that ends in /item."""
 
 
-def small(upstream_port: int) -> TenantSnapshot:
+def small(*upstream_ports: int) -> TenantSnapshot:
     """One tenant with a REST API, a model, and a key that the cases of ``make bench`` use."""
     tenant_id = _id(0, 0, 0)
     return TenantSnapshot(
@@ -60,7 +60,7 @@ def small(upstream_port: int) -> TenantSnapshot:
         version=1,
         hosts=("bench.localhost",),
         private_upstreams=True,
-        upstreams=(_upstream("u", upstream_port),),
+        upstreams=(_upstream("u", *upstream_ports),),
         apis=(
             Api("rest", "REST", "http", "/rest", upstream_id="u", routes=(Route("r", "/{x*}"),)),
             Api("ai", "AI", "ai", "/v1"),
@@ -72,7 +72,7 @@ def small(upstream_port: int) -> TenantSnapshot:
             Subscription("s1", "a", "rest", "p", "approved"),
             Subscription("s2", "a", "ai", "p", "approved"),
         ),
-        providers=(_provider("v", upstream_port),),
+        providers=(_provider("v", upstream_ports[0]),),
         models=(_model("m", "ai", "v"),),
     )
 
@@ -151,8 +151,9 @@ def _routes(number: int, api: int, end: int) -> Iterator[Route]:
         yield Route(_id(number, 10, place), f"/things-{resource}{path}", methods)
 
 
-def _upstream(upstream_id: str, port: int) -> Upstream:
-    return Upstream(upstream_id, "bench", (Target("t", "http", "127.0.0.1", port),))
+def _upstream(upstream_id: str, *ports: int) -> Upstream:
+    targets = (Target(f"t{place}", "http", "127.0.0.1", port) for place, port in enumerate(ports))
+    return Upstream(upstream_id, "bench", tuple(targets))
 
 
 def _plan(plan_id: str) -> Plan:

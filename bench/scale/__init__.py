@@ -1,0 +1,1 @@
+"""How the gateway scales: workers, tenants, open connections, memory (``make bench-scale``)."""
