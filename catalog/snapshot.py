@@ -22,8 +22,20 @@ from contract import snapshot as contract
 from tenants.models import Domain, Tenant
 
 R = TypeVar("R")
+Limits = dict[UUID | None, tuple[policies.Policy, ...]]
+Per = models.Limit.Per
 
 CATCH_ALL = "/{rest*}"
+# window -> (seconds, period) of the contract
+_WINDOWS = {
+    "": (0, ""),
+    "second": (1, ""),
+    "minute": (60, ""),
+    "hour": (3600, ""),
+    "day": (86_400, ""),
+    "calendar_day": (0, "day"),
+    "calendar_month": (0, "month"),
+}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -35,6 +47,7 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
         prompts = _prompts(apis)
         upstream_ids = {api.upstream_id for api in apis if api.upstream_id}
         applications = list(models.Application.objects.filter(enabled=True).order_by("id"))
+        limits = _limits()
         ai_models, providers = _models(
             apis, {prompt.published_version.model_id for prompt in prompts}
         )
@@ -46,14 +59,16 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
             hosts=hosts,
             suspended=_suspended(tenant),
             private_upstreams=tenant.tier.private_upstreams,
-            policies=_tier_policies(tenant),
+            time_zone=tenant.time_zone,
+            policies=_tier_policies(tenant) + limits[None],
             upstreams=_upstreams(upstream_ids),
-            apis=_apis(apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}),
-            plans=_plans(),
+            apis=_apis(apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}, limits),
+            plans=_plans(limits),
             applications=tuple(
-                contract.Application(id=str(row.pk), name=row.name) for row in applications
+                contract.Application(id=str(row.pk), name=row.name, policies=limits[row.pk])
+                for row in applications
             ),
-            keys=_keys(applications),
+            keys=_keys(applications, limits),
             subscriptions=_subscriptions(apis, applications),
             providers=providers,
             models=ai_models,
@@ -93,12 +108,51 @@ def _suspended(tenant: Tenant) -> str | None:
 
 
 def _tier_policies(tenant: Tenant) -> tuple[policies.Policy, ...]:
+    """The operator's limits. Of two on the same thing the tighter holds, so what the tenant
+    sets itself can never loosen them."""
     tier, found = tenant.tier, []
-    if tier.max_calls_per_minute is not None:
-        found.append(policies.RateLimit(tier.max_calls_per_minute, window=60, scope="tenant"))
+    for amount, measure, window, period in (
+        (tier.max_calls_per_minute, "calls", 60, ""),
+        (tier.max_calls_per_month, "calls", 0, "month"),
+        (tier.max_calls_at_once, "concurrency", 0, ""),
+        (tier.max_tokens_per_month, "tokens", 0, "month"),
+    ):
+        if amount is not None:
+            limit = policies.Limit(measure, amount, window=window, period=period, scope="tenant")
+            found.append(limit)
     if tier.max_body_bytes is not None:
         found.append(policies.BodyLimit(tier.max_body_bytes))
     return tuple(found)
+
+
+def _limits() -> Limits:
+    """By the id of what they are set on; by None those of the whole tenant."""
+    found: Limits = defaultdict(tuple)
+    for row in models.Limit.objects.order_by("measure", "window", "per", "id"):
+        found[row.plan_id or row.application_id or row.key_id or row.api_id] += (_limit(row),)
+    return found
+
+
+def _limit(row: models.Limit) -> policies.Limit:
+    window, period = _WINDOWS[row.window]
+    return policies.Limit(
+        measure=row.measure,
+        amount=row.units,
+        window=window,
+        period=period,
+        scope=_scope(row),
+        mode=row.mode,
+        currency=row.currency or "USD",
+    )
+
+
+def _scope(row: models.Limit) -> policies.Scope:
+    """An application's use of one API is its subscription, from whichever side it is seen."""
+    if row.per == Per.ALL:
+        return row.place or "tenant"
+    if (row.place, row.per) in (("api", Per.APPLICATION), ("application", Per.API)):
+        return "subscription"
+    return row.per
 
 
 def _upstreams(ids: set[UUID]) -> tuple[contract.Upstream, ...]:
@@ -136,7 +190,9 @@ def _target(row: models.Target) -> contract.Target:
     )
 
 
-def _apis(rows: list[models.Api], prompt_ids: dict[UUID, str]) -> tuple[contract.Api, ...]:
+def _apis(
+    rows: list[models.Api], prompt_ids: dict[UUID, str], limits: Limits
+) -> tuple[contract.Api, ...]:
     routes = _by(models.Route.objects.filter(api__in=[row.pk for row in rows]), "api_id")
     return tuple(
         contract.Api(
@@ -151,12 +207,20 @@ def _apis(rows: list[models.Api], prompt_ids: dict[UUID, str]) -> tuple[contract
             key_required=row.key_required,
             key_header=row.key_header.lower(),
             key_query=row.key_query or None,
-            policies=(
-                (policies.BodyLimit(row.max_body_bytes),) if row.max_body_bytes is not None else ()
-            ),
+            user_from=_user_from(row),
+            policies=limits[row.pk] + _body_limit(row),
         )
         for row in rows
     )
+
+
+def _user_from(row: models.Api) -> str:
+    """Header names in lower case; those of claims as they are."""
+    return row.user_from.lower() if row.user_from.startswith("header:") else row.user_from
+
+
+def _body_limit(row: models.Api) -> tuple[policies.Policy, ...]:
+    return () if row.max_body_bytes is None else (policies.BodyLimit(row.max_body_bytes),)
 
 
 def _routes(api: models.Api, rows: list[models.Route]) -> tuple[contract.Route, ...]:
@@ -176,22 +240,15 @@ def _routes(api: models.Api, rows: list[models.Route]) -> tuple[contract.Route, 
     )
 
 
-def _plans() -> tuple[contract.Plan, ...]:
+def _plans(limits: Limits) -> tuple[contract.Plan, ...]:
     """All of them: one that takes no new subscriptions still rules those it has."""
-    limits = _by(models.PlanLimit.objects.order_by("window"), "plan_id")
     return tuple(
-        contract.Plan(
-            id=str(row.pk),
-            name=row.name,
-            policies=tuple(
-                policies.RateLimit(limit.calls, window=limit.window) for limit in limits[row.pk]
-            ),
-        )
+        contract.Plan(id=str(row.pk), name=row.name, policies=limits[row.pk])
         for row in models.Plan.objects.order_by("id")
     )
 
 
-def _keys(applications: list[models.Application]) -> tuple[contract.ApiKey, ...]:
+def _keys(applications: list[models.Application], limits: Limits) -> tuple[contract.ApiKey, ...]:
     """Expired ones too: the gateway tells them from unknown ones."""
     rows = models.ApiKey.objects.filter(
         revoked_at=None, application__in=[row.pk for row in applications]
@@ -202,6 +259,7 @@ def _keys(applications: list[models.Application]) -> tuple[contract.ApiKey, ...]
             digest=bytes(row.digest),
             application_id=str(row.application_id),
             expires_at=row.expires_at.timestamp() if row.expires_at else None,
+            policies=limits[row.pk],
         )
         for row in rows.order_by("id")
     )

@@ -98,3 +98,21 @@ def validate_model_name(value: str) -> None:
         raise ValidationError(
             "Use letters, digits and . _ : / @ -, with a letter or a digit first."
         )
+
+
+def validate_currency(value: str) -> None:
+    if not re.fullmatch(r"[A-Z]{3}", value):
+        raise ValidationError("Use the currency's code of three letters, like USD or EUR.")
+
+
+def validate_user_from(value: str) -> None:
+    """``header:<name>`` or ``claim:<name>``."""
+    kind, _, name = value.partition(":")
+    if kind == "header" and _TOKEN.fullmatch(name):
+        return
+    if kind == "claim" and re.fullmatch(r"[A-Za-z0-9_.:/-]{1,80}", name):
+        return
+    raise ValidationError(
+        "Write header: and the name of a header, like header:X-User-Id, or claim: and the name "
+        "of a claim, like claim:sub."
+    )

@@ -52,6 +52,16 @@ class AccountTier(models.Model):
     max_applications = models.PositiveIntegerField("applications", null=True, blank=True)
     max_members = models.PositiveIntegerField("members", null=True, blank=True)
     max_calls_per_minute = models.PositiveIntegerField("calls per minute", null=True, blank=True)
+    max_calls_per_month = models.PositiveBigIntegerField(
+        "calls per calendar month", null=True, blank=True
+    )
+    max_calls_at_once = models.PositiveIntegerField("calls at once", null=True, blank=True)
+    max_tokens_per_month = models.PositiveBigIntegerField(
+        "AI tokens per calendar month",
+        null=True,
+        blank=True,
+        help_text="Input and output together. Months begin in the tenant's time zone.",
+    )
     max_body_bytes = models.PositiveBigIntegerField(
         "request body, bytes", null=True, blank=True, help_text="Larger ones are refused with 413."
     )

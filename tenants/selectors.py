@@ -9,7 +9,16 @@ from django.utils import timezone
 
 from tenants.models import ManagementToken, Membership, Tenant, User
 
-LIMITS = ("max_apis", "max_applications", "max_members", "max_calls_per_minute", "max_body_bytes")
+LIMITS = (
+    "max_apis",
+    "max_applications",
+    "max_members",
+    "max_calls_per_minute",
+    "max_calls_per_month",
+    "max_calls_at_once",
+    "max_tokens_per_month",
+    "max_body_bytes",
+)
 
 CLAIM_LASTS = timedelta(minutes=5)
 """A worker not heard of for this long has died, and another may take over."""

@@ -5,6 +5,7 @@ from catalog.admin import (  # noqa: F401
     apis,
     applications,
     home,
+    limits,
     plans,
     prompts,
     publications,

@@ -154,7 +154,14 @@ class ApiAdmin(CatalogAdmin):
             "Access and limits",
             {
                 "classes": ["collapse"],
-                "fields": ["hosts", "key_required", "key_header", "key_query", "max_body_bytes"],
+                "fields": [
+                    "hosts",
+                    "key_required",
+                    "key_header",
+                    "key_query",
+                    "user_from",
+                    "max_body_bytes",
+                ],
             },
         ),
     ]

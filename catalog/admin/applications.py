@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from catalog.admin.base import CatalogAdmin, become
 from catalog.admin.cells import badge, buttons, link, moment, section
 from catalog.admin.deeds import Deed
+from catalog.admin.limit_forms import limits_inline
 from catalog.admin.paging import CappedPaginator
 from catalog.admin.subscriptions import STATUS_LABELS
 from catalog.models import ApiKey, Application, Subscription
@@ -131,6 +132,7 @@ class ApplicationAdmin(CatalogAdmin):
     search_fields = ["name", "contact"]
     paginator = CappedPaginator
     fields = ["name", "description", "contact", "enabled"]
+    inlines = [limits_inline("application", "They hold beside those of its plans.")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         approved = Subscription.objects.filter(status=Subscription.Status.APPROVED)
@@ -255,6 +257,11 @@ class ApiKeyAdmin(CatalogAdmin):
     fields = ["application", "name", "expires_at"]
     deeds = (ROTATE, REVOKE)
     one_at_a_time = True
+    inlines = [limits_inline("key", "They hold beside those of its application and plans.")]
+
+    def get_inlines(self, request: HttpRequest, obj: ApiKey | None) -> list:
+        """A new key is shown once; what it may use is set afterwards."""
+        return self.inlines if obj else []
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         return ["application"] if obj else []

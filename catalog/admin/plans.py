@@ -9,16 +9,11 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from catalog.admin.base import CatalogAdmin, CatalogInline
-from catalog.models import Plan, PlanLimit
+from catalog.admin.base import CatalogAdmin
+from catalog.admin.limit_forms import limits_inline
+from catalog.models import Plan
 from catalog.services import access
 from tenants.sites import tenant_site
-
-
-class LimitInline(CatalogInline):
-    model = PlanLimit
-    verbose_name = "limit"
-    help = "For each subscription under this plan. Without any, it may call as often as it likes."
 
 
 @register(Plan, site=tenant_site)
@@ -27,7 +22,7 @@ class PlanAdmin(CatalogAdmin):
     list_filter = ["enabled", "needs_approval"]
     search_fields = ["name", "description"]
     fields = ["name", "description", "needs_approval", "enabled"]
-    inlines = [LimitInline]
+    inlines = [limits_inline("plan", "Without any, subscriptions may call as often as they like.")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         approved = Count("subscriptions", filter=Q(subscriptions__status="approved"))

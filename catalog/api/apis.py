@@ -25,6 +25,7 @@ _FIELDS = [
     "key_required",
     "key_header",
     "key_query",
+    "user_from",
     "max_body_bytes",
     "routes",
 ]

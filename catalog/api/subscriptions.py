@@ -11,19 +11,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog.api.base import ChildSerializer, ReadOnly, Resource, assign, children
-from catalog.models import Plan, PlanLimit, Subscription, SubscriptionEvent
+from catalog.api.base import ReadOnly, Resource, assign, children
+from catalog.api.limits import PlanLimitSerializer
+from catalog.models import Limit, Plan, Subscription, SubscriptionEvent
 from catalog.services import access
-
-
-class PlanLimitSerializer(ChildSerializer):
-    window = serializers.ChoiceField(
-        PlanLimit.Window.choices, help_text="Seconds: 1, 60, 3600 or 86400."
-    )
-
-    class Meta:
-        model = PlanLimit
-        fields = ["id", "calls", "window"]
 
 
 class PlanSerializer(serializers.ModelSerializer):
@@ -51,7 +42,10 @@ class PlanSerializer(serializers.ModelSerializer):
             value={
                 "name": "Free",
                 "needs_approval": False,
-                "limits": [{"calls": 60, "window": 60}, {"calls": 5000, "window": 86400}],
+                "limits": [
+                    {"measure": "calls", "amount": "60", "window": "minute"},
+                    {"measure": "calls", "amount": "10000", "window": "calendar_month"},
+                ],
             },
             request_only=True,
         )
@@ -82,7 +76,7 @@ class PlanViewSet(Resource):
     ordering_fields = ["name", "created_at", "updated_at"]
 
     def store(self, row: Plan, data: dict[str, Any]) -> Plan:
-        limits = children(PlanLimit, data.pop("limits", None))
+        limits = children(Limit, data.pop("limits", None))
         return access.save_plan(plan=assign(row, data), limits=limits)
 
 

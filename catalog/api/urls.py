@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 from catalog.api.ai import ModelViewSet, ProviderViewSet
 from catalog.api.apis import ApiViewSet
 from catalog.api.applications import ApplicationViewSet, KeyViewSet
+from catalog.api.limits import LimitViewSet
 from catalog.api.missing import MissingView
 from catalog.api.prompts import PromptViewSet, VersionViewSet
 from catalog.api.publications import PublicationViewSet
@@ -21,6 +22,7 @@ router.register("apis", ApiViewSet)
 router.register("applications", ApplicationViewSet)
 router.register("keys", KeyViewSet)
 router.register("plans", PlanViewSet)
+router.register("limits", LimitViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("providers", ProviderViewSet)
 router.register("models", ModelViewSet)

@@ -13,8 +13,8 @@ from catalog.models import (
     ApiKey,
     Application,
     Deployment,
+    Limit,
     Plan,
-    PlanLimit,
     Provider,
     Route,
     Target,
@@ -27,7 +27,6 @@ KEY_NAME = "Demo"
 APPLICATION = "Travel app"
 CHAT_MODEL = "sandbox-chat"
 
-MINUTE, DAY = PlanLimit.Window.MINUTE, PlanLimit.Window.DAY
 
 # A sandbox address as an earlier run wrote it; one that was changed by hand is left alone.
 _SANDBOX = re.compile(r"http://127\.0\.0\.1:\d+(/weather|/v1)")
@@ -214,15 +213,31 @@ def _prompt(
 
 def _plans() -> list[Plan]:
     offered = (
-        ("Free", "To try things out.", ((60, MINUTE), (5000, DAY))),
-        ("Pro", "For applications that people rely on.", ((600, MINUTE),)),
-        ("Unlimited", "For our own applications.", ()),
+        (
+            "Free",
+            "To try things out.",
+            [
+                Limit(measure="calls", amount=60, window="minute"),
+                Limit(measure="calls", amount=10_000, window="calendar_month"),
+                Limit(measure="concurrency", amount=5),
+            ],
+        ),
+        (
+            "Pro",
+            "For applications that people rely on.",
+            [
+                Limit(measure="calls", amount=600, window="minute"),
+                Limit(measure="tokens", amount=100_000, window="minute"),
+                Limit(measure="cost", amount=500, currency="USD", window="calendar_month"),
+            ],
+        ),
+        ("Unlimited", "For our own applications.", []),
     )
+    for _, _, limits in offered:
+        for limit in limits:
+            limit.per = Limit.Per.SUBSCRIPTION
     return [
-        access.save_plan(
-            plan=Plan(name=name, description=text),
-            limits=[PlanLimit(calls=calls, window=window) for calls, window in limits],
-        )
+        access.save_plan(plan=Plan(name=name, description=text), limits=limits)
         for name, text, limits in offered
     ]
 

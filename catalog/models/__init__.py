@@ -4,12 +4,12 @@ from catalog.models.access import (
     ApiKey,
     Application,
     Plan,
-    PlanLimit,
     Subscription,
     SubscriptionEvent,
 )
 from catalog.models.ai import AIModel, Deployment, Provider, ProviderCredential
 from catalog.models.apis import Api, Route
+from catalog.models.limits import Limit
 from catalog.models.prompts import Prompt, PromptVersion
 from catalog.models.publication import Publication
 from catalog.models.upstreams import Target, Upstream
@@ -20,8 +20,8 @@ __all__ = [
     "ApiKey",
     "Application",
     "Deployment",
+    "Limit",
     "Plan",
-    "PlanLimit",
     "Prompt",
     "PromptVersion",
     "Provider",

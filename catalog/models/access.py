@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -65,29 +64,6 @@ class Plan(Row):
 
     def __str__(self) -> str:
         return self.name
-
-
-class PlanLimit(Row):
-    """At most ``calls`` in any ``window`` seconds for each subscription under the plan."""
-
-    class Window(models.IntegerChoices):
-        SECOND = 1, "second"
-        MINUTE = 60, "minute"
-        HOUR = 3600, "hour"
-        DAY = 86400, "day"
-
-    plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="limits")
-    calls = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    window = models.PositiveIntegerField("per", choices=Window, default=Window.MINUTE)
-
-    class Meta:
-        ordering = ["plan", "window"]
-        constraints = [
-            models.UniqueConstraint(fields=["plan", "window"], name="one_limit_per_window"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.calls:,} per {self.get_window_display()}"
 
 
 class Subscription(Row):

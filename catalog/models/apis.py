@@ -13,6 +13,7 @@ from catalog.validators import (
     validate_listen_path,
     validate_query_name,
     validate_route_path,
+    validate_user_from,
 )
 
 
@@ -68,6 +69,15 @@ class Api(Row):
         blank=True,
         validators=[validate_query_name],
         help_text="Empty: keys in addresses are not accepted, since addresses get logged.",
+    )
+    user_from = models.CharField(
+        "end users named by",
+        max_length=100,
+        blank=True,
+        validators=[validate_user_from],
+        help_text="What names the end user, for limits on each of them: a header, like "
+        "header:X-User-Id, or a claim of the token in Authorization, like claim:sub. It is "
+        "trusted as far as the application that sends it. Empty: end users are not told apart.",
     )
     max_body_bytes = models.PositiveBigIntegerField(
         "largest request body, bytes", null=True, blank=True, help_text="Empty: any size."

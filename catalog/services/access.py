@@ -13,11 +13,12 @@ from catalog.models import (
     Api,
     ApiKey,
     Application,
+    Limit,
     Plan,
-    PlanLimit,
     Subscription,
     SubscriptionEvent,
 )
+from catalog.services import limits as plan_limits
 from catalog.services import publishing, rows, tiers
 from contract import keys
 from tenants.models import User
@@ -42,19 +43,12 @@ def save_application(*, application: Application) -> Application:
 
 
 @transaction.atomic
-def save_plan(*, plan: Plan, limits: Sequence[PlanLimit] | None = None) -> Plan:
+def save_plan(*, plan: Plan, limits: Sequence[Limit] | None = None) -> Plan:
     """Saves it, and makes ``limits`` its limits; None leaves them as they are."""
     plan.full_clean()
     plan.save()
     if limits is not None:
-        for limit in limits:
-            limit.plan = plan
-        rows.replace_children(
-            name="limits",
-            existing=list(plan.limits.all()),
-            wanted=limits,
-            key=lambda limit: limit.window,
-        )
+        plan_limits.replace_limits(of=plan, place="plan", wanted=limits)
     publishing.changed()
     return plan
 

@@ -109,7 +109,8 @@ def tenant_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             page("Applications", "apps", "catalog.application"),
             page("API keys", "key", "catalog.apikey"),
             page("Subscriptions", "how_to_reg", "catalog.subscription") | pending(),
-            page("Plans", "speed", "catalog.plan"),
+            page("Plans", "inventory_2", "catalog.plan"),
+            page("Limits", "speed", "catalog.limit"),
         ),
         group("Gateway", page("Publications", "history", "catalog.publication")),
         group(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from contract.policies import BodyLimit, Policy, RateLimit
+from contract.policies import BodyLimit, Limit, Policy, RateLimit
 from proxy.policies import body_limit, rate_limit
 from proxy.policies.place import Place
 
@@ -35,6 +35,10 @@ def compile_steps(place: Place, policies: Iterable[tuple[str, Policy]]) -> tuple
     """The steps for a place. Each policy comes with its level: tenant, api, route or plan."""
     grouped: dict[type[Policy], list[Any]] = {kind: [] for kind in REGISTRY}
     for level, policy in policies:
+        if isinstance(policy, Limit):
+            if policy.measure != "calls" or not policy.window:
+                continue
+            policy = RateLimit(policy.amount, policy.window, policy.scope)  # noqa: PLW2901
         grouped[type(policy)].append((level, policy))
     steps = (REGISTRY[kind](configs, place) for kind, configs in grouped.items() if configs)
     return tuple(step for step in steps if step is not None)

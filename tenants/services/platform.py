@@ -16,6 +16,9 @@ TIERS = [
         "max_applications": 10,
         "max_members": 3,
         "max_calls_per_minute": 600,
+        "max_calls_per_month": 1_000_000,
+        "max_calls_at_once": 20,
+        "max_tokens_per_month": 5_000_000,
         "max_body_bytes": 1 << 20,
     },
     {
@@ -25,6 +28,7 @@ TIERS = [
         "max_applications": 200,
         "max_members": 25,
         "max_calls_per_minute": 60_000,
+        "max_calls_at_once": 2_000,
         "max_body_bytes": 32 << 20,
     },
     {"name": "Enterprise", "description": "No limits."},

@@ -15,8 +15,8 @@ from catalog.models import (
     Api,
     Application,
     Deployment,
+    Limit,
     Plan,
-    PlanLimit,
     Provider,
     Route,
     Target,
@@ -92,7 +92,10 @@ def application(in_alice):
 
 @pytest.fixture
 def plan(in_alice):
-    limits = [PlanLimit(calls=60, window=60), PlanLimit(calls=5000, window=86400)]
+    limits = [
+        Limit(amount=60, window="minute", per="subscription"),
+        Limit(amount=5000, window="day", per="subscription"),
+    ]
     return access.save_plan(plan=Plan(name="Free"), limits=limits)
 
 

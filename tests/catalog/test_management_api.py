@@ -152,15 +152,21 @@ def test_a_key_is_told_once(call, application):
 
 
 def test_a_plan_from_first_to_last(call):
-    body = {"name": "Free", "limits": [{"calls": 60, "window": 60}, {"calls": 5, "window": 1}]}
+    limits = [{"amount": 60, "window": "minute"}, {"amount": "5", "window": "second"}]
+    body = {"name": "Free", "limits": limits}
     made = call("post", "/api/plans/", body, 201)
-    assert {(row["calls"], row["window"]) for row in made["limits"]} == {(60, 60), (5, 1)}
+    assert {(row["amount"], row["window"], row["per"]) for row in made["limits"]} == {
+        ("60", "minute", "subscription"),
+        ("5", "second", "subscription"),
+    }
     path = f"/api/plans/{made['id']}/"
-    changed = call("patch", path, {"limits": [{"calls": 70, "window": 60}]})
+    changed = call("patch", path, {"limits": [{"amount": 70, "window": "minute"}]})
     ids = {row["window"]: row["id"] for row in made["limits"]}
-    assert changed["limits"] == [{"id": ids[60], "calls": 70, "window": 60}]
-    problem = call("patch", path, {"limits": [{"calls": 0, "window": 7}]}, 400)
-    assert set(problem["errors"]) == {"limits[0].calls", "limits[0].window"}
+    assert [(row["id"], row["amount"]) for row in changed["limits"]] == [(ids["minute"], "70")]
+    problem = call("patch", path, {"limits": [{"amount": -1, "window": 7}]}, 400)
+    assert set(problem["errors"]) == {"limits[0].window"}
+    problem = call("patch", path, {"limits": [{"amount": 0, "window": "hour"}]}, 400)
+    assert set(problem["errors"]) == {"limits[0].amount"}
     call("delete", path, status=204)
 
 
@@ -384,6 +390,7 @@ RESOURCES = [
     "applications",
     "keys",
     "plans",
+    "limits",
     "subscriptions",
     "providers",
     "models",
@@ -422,7 +429,7 @@ def grow(number, catalogue, actor):
     from catalog.models import (
         AIModel,
         Deployment,
-        PlanLimit,
+        Limit,
         Prompt,
         PromptVersion,
         Provider,
@@ -455,6 +462,6 @@ def grow(number, catalogue, actor):
     for more in range(2):
         Target.objects.create(upstream=upstream, url=f"http://10.0.0.{more}")
         Route.objects.create(api=api, path=f"/{more}")
-        PlanLimit.objects.create(plan=plan, calls=1, window=more + 1)
+        Limit.objects.create(plan=plan, amount=more + 1, window=("hour", "minute")[more])
         Deployment.objects.create(model=model, provider=provider, provider_model=f"m{more}")
         SubscriptionEvent.objects.create(subscription=subscription, action="request")

@@ -16,6 +16,7 @@ from catalog.models import (
     Api,
     ApiKey,
     Application,
+    Limit,
     Plan,
     Prompt,
     Provider,
@@ -28,17 +29,19 @@ from catalog.services import access
 # (method, path); {upstreams} and so on stand for the id of such a row.
 READS = [
     *(("get", f"/api/{name}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "subscriptions", "providers",
+        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions", "providers",
         "models", "prompts", "publications",
     )),
     *(("get", f"/api/{name}/{{{name}}}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "subscriptions", "providers",
+        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions", "providers",
         "models", "prompts", "publications",
     )),
     ("get", "/api/prompts/{prompts}/versions/"),
     ("get", "/api/prompts/{prompts}/versions/1/"),
 ]  # fmt: skip
-CHANGEABLE = ("upstreams", "apis", "applications", "plans", "providers", "models", "prompts")
+CHANGEABLE = (
+    "upstreams", "apis", "applications", "plans", "limits", "providers", "models", "prompts",
+)  # fmt: skip
 WRITES = [
     *(("post", f"/api/{name}/") for name in (*CHANGEABLE, "keys", "subscriptions")),
     *(("put", f"/api/{name}/{{{name}}}/") for name in CHANGEABLE),
@@ -63,6 +66,7 @@ MODELS = {
     "applications": Application,
     "keys": ApiKey,
     "plans": Plan,
+    "limits": Limit,
     "subscriptions": Subscription,
     "providers": Provider,
     "models": AIModel,
@@ -157,6 +161,7 @@ def charlies_ids(charlie_tenant):
         application = Application.objects.create(name="Secret")
         access.issue_key(application=application)
         plan = Plan.objects.create(name="Secret")
+        Limit.objects.create(plan=plan, amount=77, window="hour")
         Subscription.objects.create(application=application, api=api, plan=plan)
         provider = Provider.objects.create(name="Secret", base_url="https://secret.example/v1")
         model = AIModel.objects.create(name="secret", abilities=["chat"])
@@ -197,6 +202,8 @@ def test_another_tenants_things_cannot_be_referred_to(
             mine = {"application": "applications", "api": "apis", "plan": "plans"}
             body = {key: ids[kind] for key, kind in mine.items()}
             yield "/api/subscriptions/", body | {field: of[name]}
+            yield "/api/limits/", {"amount": 5, "window": "hour", field: of[name]}
+        yield "/api/limits/", {"amount": 5, "window": "hour", "key": of["keys"]}
         yield "/api/models/", {"name": "n", "abilities": ["chat"], "apis": [of["apis"]]}
         yield "/api/models/", {"name": "n", "abilities": ["chat"], "deployments": [deployment]}
         yield f"/api/prompts/{ids['prompts']}/versions/", version
@@ -222,7 +229,11 @@ def test_filters_by_another_tenants_things_find_what_unknown_ones_find(
     charlies_ids, alice_tenant, alice, api_client, ids
 ):
     client = api_client(alice_tenant, alice)
-    for path in ("keys/?application={applications}", "apis/?upstream={upstreams}"):
+    for path in (
+        "keys/?application={applications}",
+        "apis/?upstream={upstreams}",
+        "limits/?plan={plans}",
+    ):
         one = client.get("/api/" + path.format(**charlies_ids))
         other = client.get("/api/" + path.format(**{name: uuid4() for name in MODELS}))
         assert one.status_code == other.status_code == 400

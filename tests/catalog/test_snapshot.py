@@ -27,7 +27,7 @@ from catalog.snapshot import CATCH_ALL, compile_snapshot
 from catalog.snapshot_checks import problems
 from contract import snapshot as contract
 from contract.keys import digest
-from contract.policies import BodyLimit, RateLimit
+from contract.policies import BodyLimit, Limit
 from tenants.models import Domain, Tenant
 
 
@@ -48,7 +48,7 @@ def test_one_of_everything(catalogue, alice_tenant, tier):
         hosts=("alice.localhost", "api.example.com"),
         suspended=None,
         private_upstreams=True,
-        policies=(RateLimit(600, window=60, scope="tenant"), BodyLimit(10_000)),
+        policies=(Limit("calls", 600, window=60, scope="tenant"), BodyLimit(10_000)),
         upstreams=(
             contract.Upstream(
                 id=str(catalogue.upstream.pk),
@@ -106,7 +106,7 @@ def test_one_of_everything(catalogue, alice_tenant, tier):
             contract.Plan(
                 id=str(catalogue.plan.pk),
                 name="Free",
-                policies=(RateLimit(60, window=60), RateLimit(5000, window=86400)),
+                policies=(Limit("calls", 5000, window=86400), Limit("calls", 60, window=60)),
             ),
         ),
         applications=(contract.Application(id=str(catalogue.application.pk), name="Shop"),),

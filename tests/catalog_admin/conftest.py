@@ -12,8 +12,8 @@ from catalog.models import (
     Api,
     Application,
     Deployment,
+    Limit,
     Plan,
-    PlanLimit,
     Provider,
     Publication,
     Route,
@@ -55,7 +55,8 @@ def _fill(actor: Any) -> SimpleNamespace:
         actor=actor,
     )
     prompts.publish_version(version=version)
-    plan = access.save_plan(plan=Plan(name="Team"), limits=[PlanLimit(calls=10, window=60)])
+    limit = Limit(amount=10, window="minute", per="subscription")
+    plan = access.save_plan(plan=Plan(name="Team"), limits=[limit])
     application = access.save_application(application=Application(name="Web shop"))
     key, _ = access.issue_key(application=application, name="production")
     subscription = access.request_subscription(
@@ -72,6 +73,7 @@ def _fill(actor: Any) -> SimpleNamespace:
         aimodel=model,
         prompt=prompt,
         plan=plan,
+        limit=limit,
         application=application,
         apikey=key,
         subscription=subscription,

@@ -8,6 +8,7 @@ MODELS = [
     "application",
     "apikey",
     "plan",
+    "limit",
     "subscription",
     "provider",
     "aimodel",

@@ -30,6 +30,10 @@ def api_form(*routes: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return form | {"key_required": "on"} | fields | rows("routes", *routes)
 
 
+def application_form(name: str) -> dict[str, Any]:
+    return {"name": name, "enabled": "on", **rows("limits")}
+
+
 def errors(page: Any) -> dict[str, list[str]]:
     assert page.status_code == 200, "the form was accepted"
     return page.context["adminform"].form.errors
@@ -124,7 +128,7 @@ def test_a_full_account_tier_is_told_on_the_form(
     if limit == "max_apis":
         page = client.post(of("api", "add"), api_form())
     else:
-        page = client.post(of("application", "add"), {"name": "Mobile app", "enabled": "on"})
+        page = client.post(of("application", "add"), application_form("Mobile app"))
     assert "Your account tier allows 1" in str(errors(page)["__all__"])
 
 
@@ -164,17 +168,25 @@ def test_an_upstream_needs_a_target(client: Any, ours: Any, in_alice: Any) -> No
         assert not Upstream.objects.filter(name="Orders").exists()
 
 
+def limit_row(**given: str) -> dict[str, str]:
+    return {
+        "measure": "calls", "currency": "", "window": "minute", "per": "subscription",
+        "mode": "exact",
+    } | given  # fmt: skip
+
+
 def test_a_plan_is_saved_with_its_limits(client: Any, ours: Any, in_alice: Any) -> None:
-    body = {"name": "Free", "enabled": "on", **rows("limits", {"calls": 10, "window": 60})}
-    assert client.post(of("plan", "add"), body).status_code == 302
+    body = {"name": "Free", "enabled": "on", **rows("limits", limit_row(amount="10"))}
+    page = client.post(of("plan", "add"), body)
+    assert page.status_code == 302, row_errors(page)
     with in_alice:
         assert [str(limit) for limit in Plan.objects.get(name="Free").limits.all()] == [
-            "10 per minute"
+            "10 calls per minute"
         ]
     page = client.post(
-        of("plan", "add"), body | {"name": "Null"} | rows("limits", {"calls": 0, "window": 60})
+        of("plan", "add"), body | {"name": "Null"} | rows("limits", limit_row(amount="0"))
     )
-    assert "calls" in row_errors(page)[0]
+    assert "amount" in row_errors(page)[0]
 
 
 def model_form(**fields: Any) -> dict[str, Any]:
@@ -296,7 +308,7 @@ def test_what_is_in_use_cannot_be_deleted(client: Any, ours: Any, in_alice: Any)
 def test_a_save_is_published_and_a_refusal_is_told_with_the_way_to_it(
     client: Any, alice_tenant: Any, in_alice: Any, monkeypatch: Any
 ) -> None:
-    page = client.post(of("application", "add"), {"name": "Mobile", "enabled": "on"}, follow=True)
+    page = client.post(of("application", "add"), application_form("Mobile"), follow=True)
     assert "Saved, but not in effect" not in page.content.decode()
     with in_alice:
         from catalog.models import Publication
@@ -305,7 +317,7 @@ def test_a_save_is_published_and_a_refusal_is_told_with_the_way_to_it(
         Publication.objects.update(status="refused", problem="Route /x has no upstream.")
     outcome = publishing.Outcome("refused", 1, "Route /x has no upstream.")
     monkeypatch.setattr(publishing, "publish", lambda tenant: outcome)
-    page = client.post(of("application", "add"), {"name": "Desk", "enabled": "on"}, follow=True)
+    page = client.post(of("application", "add"), application_form("Desk"), follow=True)
     text = page.content.decode()
     assert "Route /x has no upstream." in text
     assert "/admin/catalog/publication/" in text

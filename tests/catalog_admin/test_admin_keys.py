@@ -81,7 +81,10 @@ def test_revoking(client: Any, ours: Any, in_alice: Any) -> None:
 
 
 def test_renaming_a_key_leaves_the_key(client: Any, ours: Any, in_alice: Any) -> None:
-    page = client.post(below("apikey", ours.apikey, "change/"), {"name": "live"})
+    page = client.post(
+        below("apikey", ours.apikey, "change/"),
+        {"name": "live", "limits-TOTAL_FORMS": 0, "limits-INITIAL_FORMS": 0},
+    )
     assert page.status_code == 302
     with in_alice:
         key = ApiKey.objects.get(pk=ours.apikey.pk)

@@ -15,8 +15,8 @@ from catalog.models import (
     ApiKey,
     Application,
     Deployment,
+    Limit,
     Plan,
-    PlanLimit,
     Prompt,
     PromptVersion,
     Provider,
@@ -47,7 +47,7 @@ def _more(ours: Any, number: int) -> None:
         application = Application.objects.create(name=f"Application {n}")
         ApiKey.objects.create(application=application, prefix="hub_", digest=keys.digest(f"k{n}"))
         plan = Plan.objects.create(name=f"Plan {n}")
-        PlanLimit.objects.create(plan=plan, calls=n + 1, window=60)
+        Limit.objects.create(plan=plan, amount=n + 1, window="minute", per="subscription")
         subscription = Subscription.objects.create(application=application, api=api, plan=plan)
         SubscriptionEvent.objects.create(subscription=subscription, action="request")
         provider = Provider.objects.create(name=f"Provider {n}", base_url="https://p.example/v1")

@@ -1,0 +1,98 @@
+"""All limits on one page, wherever they are set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import SimpleListFilter, register
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from catalog.admin.base import CatalogAdmin
+from catalog.admin.cells import link
+from catalog.admin.limit_forms import LimitForm
+from catalog.models import Limit
+from catalog.models.limits import PLACES
+from catalog.services import limits
+from tenants.sites import tenant_site
+
+
+class PlaceFilter(SimpleListFilter):
+    title = "set on"
+    parameter_name = "on"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [
+            ("tenant", "The whole tenant"),
+            ("plan", "A plan"),
+            ("application", "An application"),
+            ("key", "An API key"),
+            ("api", "An API"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "tenant":
+            return queryset.filter(**dict.fromkeys(PLACES))
+        if self.value() in PLACES:
+            return queryset.filter(**{f"{self.value()}__isnull": False})
+        return queryset
+
+
+@register(Limit, site=tenant_site)
+class LimitAdmin(CatalogAdmin):
+    form = LimitForm
+    list_display = ["limit_text", "set_on", "per_text", "mode_text"]
+    list_filter = [
+        PlaceFilter,
+        ("measure", ChoicesDropdownFilter),
+        ("window", ChoicesDropdownFilter),
+        ("per", ChoicesDropdownFilter),
+    ]
+    list_select_related = PLACES
+    search_fields = ["plan__name", "application__name", "key__name", "key__prefix", "api__name"]
+    autocomplete_fields = ["plan", "application", "key", "api"]
+    fieldsets = [
+        (None, {"fields": ["measure", "amount", "currency", "window", "per", "mode"]}),
+        (
+            "Set on",
+            {
+                "fields": ["plan", "application", "key", "api"],
+                "description": "One of these, or none for the whole tenant.",
+            },
+        ),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Limit | None = None) -> list[str]:
+        """A limit on something else is another limit."""
+        return list(PLACES) if obj else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: Limit | None = None) -> Any:
+        if obj is None:
+            return super().get_fieldsets(request, obj)
+        (title, options), _ = super().get_fieldsets(request, obj)
+        places = [obj.place] if obj.place else []
+        return [(title, {**options, "fields": [*places, *options["fields"]]})]
+
+    def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
+        limits.save_limit(limit=obj)
+
+    @display(description="At most", ordering="amount")
+    def limit_text(self, limit: Limit) -> str:
+        return str(limit)
+
+    @display(description="Set on")
+    def set_on(self, limit: Limit) -> str:
+        if not limit.place:
+            return "The whole tenant"
+        of = getattr(limit, limit.place)
+        return link(of, f"{of._meta.verbose_name}: {of}".replace("api ", "API "))
+
+    @display(description="Counted for", ordering="per")
+    def per_text(self, limit: Limit) -> str:
+        return limit.get_per_display()
+
+    @display(description="Mode", ordering="mode")
+    def mode_text(self, limit: Limit) -> str:
+        return limit.get_mode_display()
