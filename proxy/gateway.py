@@ -43,8 +43,6 @@ logger = logging.getLogger(__name__)
 
 _NO_ROUTE = "No route of this API answers at this path. Check it against the API's documentation."
 
-MEMO = 4096
-"""Paths whose match is remembered until the next change of any snapshot."""
 WATCH_SECONDS = 0.25
 """A call that takes longer is watched for a client that leaves."""
 
@@ -108,14 +106,11 @@ class Gateway:
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
         """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""
         raw = exchange.raw_path
-        memo = self.holder.routed
-        key = (site[1], exchange.method, raw)
-        match = memo.get(key)
+        listen = site[1]
+        match = listen.remembered.get((exchange.method, raw))
         if match is None:
-            match = find(site[1], raw.decode("latin-1"), exchange)
-            if len(memo) >= MEMO:
-                memo.clear()
-            memo[key] = match
+            match = find(listen, raw.decode("latin-1"), exchange)
+            listen.remember(exchange.method, raw, match)
         exchange.api, exchange.route, exchange.params, exchange.rest = match
         return match[0]
 
@@ -170,7 +165,7 @@ class Gateway:
             task.cancel()
 
 
-def find(listen: Listen[ApiRuntime], raw: str, exchange: Exchange) -> Match:
+def find(listen: Listen[ApiRuntime, Match], raw: str, exchange: Exchange) -> Match:
     """What answers at a raw path. Raises RouteNotFound and, with the API set, MethodNotAllowed."""
     path = Path(raw)
     found = listen.find(path.plain)

@@ -20,9 +20,15 @@ from msgspec import Struct
 
 Route = TypeVar("Route")
 Api = TypeVar("Api")
+Match = TypeVar("Match")
 
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\*?)\}")
 _DECODINGS = 4
+
+_PATHS_OF_ROUTE = 4
+_REMEMBERED = 512
+_MOST_REMEMBERED = 8192
+"""A remembered match takes about 500 bytes."""
 
 
 class TemplateError(ValueError):
@@ -136,14 +142,25 @@ def _pick(leaves: dict[str, Route], method: str, allowed: set[str]) -> Route | N
     return route
 
 
-class Listen(Generic[Api]):
-    """APIs by listen path."""
+class Listen(Generic[Api, Match]):
+    """APIs by listen path, and what was found by method and raw path.
 
-    __slots__ = ("_apis", "_deepest")
+    Only found matches are remembered, and as many as befits the number of routes: tenants do
+    not push each other out, nor does a caller with ever new paths cost much memory.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_apis", "_deepest", "_most", "remembered")
+
+    def __init__(self, routes: int = 0) -> None:
+        self.remembered: dict[tuple[str, bytes], Match] = {}
+        self._most = min(max(_REMEMBERED, _PATHS_OF_ROUTE * routes), _MOST_REMEMBERED)
         self._apis: dict[str, Api] = {}
         self._deepest = 0
+
+    def remember(self, method: str, raw: bytes, match: Match) -> None:
+        if len(self.remembered) >= self._most:
+            self.remembered.clear()
+        self.remembered[method, raw] = match
 
     def add(self, path: str, api: Api) -> bool:
         """False where the listen path is taken."""

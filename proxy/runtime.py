@@ -252,6 +252,12 @@ class ModelRuntime:
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
 
 
+Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
+"""API, route, path parameters and the raw path below the listen path."""
+
+Listening = Listen[ApiRuntime, Match]
+
+
 class TenantRuntime:
     """``listen`` finds APIs on the tenant's hosts; ``extra_hosts`` has a table for each of
     the host names that only some APIs answer on.
@@ -338,9 +344,9 @@ class TenantRuntime:
         hosts = sorted({host for api in snapshot.apis for host in api.hosts})
         self.extra_hosts = {host: self._table(host) for host in hosts}
 
-    def _table(self, host: str | None) -> Listen[ApiRuntime]:
+    def _table(self, host: str | None) -> Listening:
         """The APIs that answer on a host: its own first, then those of every host."""
-        table: Listen[ApiRuntime] = Listen()
+        table: Listening = Listen(sum(len(api.api.routes) for api in self.apis.values()))
         own = [api for api in self.apis.values() if host is not None and host in api.api.hosts]
         everywhere = [api for api in self.apis.values() if not api.api.hosts]
         for group in (own, everywhere):

@@ -25,6 +25,7 @@ from proxy.route import Listen
 from proxy.runtime import (
     ApiRuntime,
     DeploymentRuntime,
+    Match,
     ModelRuntime,
     ProviderRuntime,
     RouteRuntime,
@@ -38,6 +39,7 @@ __all__ = [
     "ApiRuntime",
     "DeploymentRuntime",
     "Holder",
+    "Match",
     "ModelRuntime",
     "ProviderRuntime",
     "RouteRuntime",
@@ -66,11 +68,8 @@ _SPELLINGS = 10_000
 
 Result = TypeVar("Result")
 
-Site = tuple[TenantRuntime, Listen[ApiRuntime]]
+Site = tuple[TenantRuntime, Listen[ApiRuntime, Match]]
 """A tenant and its APIs on one host."""
-
-Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
-"""API, route, path parameters and the raw path below the listen path."""
 
 
 class Holder:
@@ -79,8 +78,6 @@ class Holder:
     def __init__(self) -> None:
         self.tenants: dict[str, TenantRuntime] = {}
         self.loaded = False
-        self.routed: dict[tuple[Listen[ApiRuntime], str, bytes], Match] = {}
-        """Matches found since the last change; whoever fills it bounds it."""
         self.key_headers: tuple[bytes, ...] = (DEFAULT_KEY_HEADER,)
         self.key_queries: tuple[bytes, ...] = ()
         self._hosts: dict[bytes, Site] = {}
@@ -131,7 +128,6 @@ class Holder:
 
     def _count(self, tenant: TenantRuntime, step: int) -> None:
         self._spelled.clear()
-        self.routed.clear()
         for api in tenant.apis.values():
             self._header_uses[api.key_header] += step
             if api.key_query is not None:
@@ -140,7 +136,7 @@ class Holder:
         self.key_queries = tuple(+self._query_uses)
 
 
-def _hosts(tenant: TenantRuntime) -> dict[bytes, Listen[ApiRuntime]]:
+def _hosts(tenant: TenantRuntime) -> dict[bytes, Listen[ApiRuntime, Match]]:
     hosts = {host.encode(): tenant.listen for host in tenant.snapshot.hosts}
     return hosts | {host.encode(): listen for host, listen in tenant.extra_hosts.items()}
 
