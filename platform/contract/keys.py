@@ -55,13 +55,30 @@ def limits_settled(tenant_id: str, worker: str) -> str:
     return f"hubpo:limit:{{{tenant_id}}}:settled:{worker}"
 
 
-def limit_subject(scope: str, identifier: str = "", route_id: str = "") -> str:
+def limit_subject(scope: str, identifier: str = "", route_id: str = "", within: str = "") -> str:
     """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
     the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own
-    limits, which count the calls of that route.
+    limits, which count the calls of that route; ``within`` is ``limit_within`` of the others.
     """
     subject = f"{scope}:{identifier}" if identifier else scope
+    if within:
+        return f"{subject}:{within}"
     return f"{subject}:route:{route_id}" if route_id else subject
+
+
+_REACH_BEYOND = {
+    "plan": ("application", "key", "user"),
+    "api": ("application", "key", "user"),
+    "key": ("user",),
+}
+
+
+def limit_within(place: str, identifier: str, scope: str) -> str:
+    """``plan:<id>`` and so on where a limit set on a plan, an API or a key (``place``, with its
+    ``identifier``) is counted for something that also calls elsewhere: its counter then
+    counts the calls of that place alone. Empty for all others.
+    """
+    return f"{place}:{identifier}" if scope in _REACH_BEYOND.get(place, ()) else ""
 
 
 def user_digest(user: str) -> str:
