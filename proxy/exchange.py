@@ -18,6 +18,7 @@ from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
+    from proxy.known import Known
     from proxy.snapshot import ApiRuntime, RouteRuntime, SubscriptionRuntime, TenantRuntime
     from proxy.usage.journal import Journal
 
@@ -43,18 +44,16 @@ DONE: Awaitable[None] = _Done()
 class RequestHead:
     """The header fields of a request: ``pairs`` as sent, with lower-case names.
 
-    ``fields`` are the same by name; of repeated ones the last. The clients of a kept
-    connection mostly send the same fields again and again: such a head is kept too, and
-    ``memo`` with it, for what was worked out from it. Each part of the gateway has one
-    key in there, and says itself what its value depends on besides these fields.
+    ``fields`` are the same by name; of repeated ones the last. ``kept``: it has come again
+    on its connection, so it is worth knowing (``proxy.known``).
     """
 
-    __slots__ = ("fields", "memo", "pairs")
+    __slots__ = ("fields", "kept", "pairs")
 
     def __init__(self, pairs: Headers) -> None:
         self.pairs = pairs
         self.fields = dict(pairs)
-        self.memo: dict[str, Any] = {}
+        self.kept = False
 
 
 class Exchange:
@@ -72,6 +71,7 @@ class Exchange:
     entered: bool = False
     """Some of its handling is done."""
 
+    known: Known | None = None
     tenant: TenantRuntime | None = None
     api: ApiRuntime | None = None
     route: RouteRuntime | None = None

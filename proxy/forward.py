@@ -45,7 +45,7 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
     finally:
         exchange.upstream_us = (perf_counter_ns() - began) // 1000
     try:
-        exchange.streamed = _of_events(response)
+        exchange.streamed = response.length is None and _of_events(response)
         status, length = response.status, response.length
         if response.complete:
             if exchange.method != "HEAD":
@@ -131,13 +131,13 @@ def _fields(
     exchange: Exchange, api: ApiRuntime, body: bytes | AsyncIterator[bytes]
 ) -> tuple[bytes, int | None]:
     """All header fields but Host, to the empty line, and the length of a streamed body."""
-    head = exchange.head
-    known = head.memo.get("forward")
-    if known is not None and known[0] is api and known[1] is exchange.drop_authorization:
-        passed: bytes = known[2]
-    else:
+    known = exchange.known
+    if known is None or known.api is not api:
         passed = _passed(exchange, api)
-        head.memo["forward"] = (api, exchange.drop_authorization, passed)
+    elif known.passed is None:
+        passed = known.passed = _passed(exchange, api)
+    else:
+        passed = known.passed
     length = None
     if isinstance(body, bytes):
         if body or exchange.method in _BODY_METHODS:

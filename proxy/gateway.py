@@ -29,7 +29,7 @@ from proxy.errors import (
 from proxy.exchange import Exchange
 from proxy.health import Health
 from proxy.limits import Limiter
-from proxy.policies import subscription
+from proxy.policies import Step, subscription
 from proxy.route import Listen, Path
 from proxy.runtime import ApiRuntime, RouteRuntime
 from proxy.snapshot import Holder, Match, Site
@@ -84,7 +84,10 @@ class Gateway:
             if api.kind == "ai":
                 await endpoints.serve(exchange, self)
             else:
-                await self.admit(exchange, api)
+                for step in self.steps(exchange, api):
+                    waiting = step(exchange, self)
+                    if waiting is not None:
+                        await waiting
                 if api.kind == "http":
                     await forward.http(exchange, self, api)
                 else:
@@ -115,9 +118,16 @@ class Gateway:
         return match[0]
 
     async def admit(self, exchange: Exchange, api: ApiRuntime) -> None:
-        """Subscription and policies of ``api``. Raises what they refuse with.
+        """Subscription and policies of ``api``. Raises what they refuse with."""
+        for step in self.steps(exchange, api):
+            waiting = step(exchange, self)
+            if waiting is not None:
+                await waiting
 
-        Sets the exchange's API, route, subscription and plan.
+    def steps(self, exchange: Exchange, api: ApiRuntime) -> tuple[Step, ...]:
+        """The policies to pass. Sets the exchange's API, route, subscription and plan.
+
+        Raises Forbidden where there is no approved subscription.
         """
         tenant = exchange.tenant
         route = exchange.route
@@ -130,13 +140,8 @@ class Gateway:
             found = subscription.require(exchange, tenant, api)
             exchange.subscription = found
             exchange.plan = found.plan
-            steps = found.steps(route)
-        else:
-            steps = route.open_steps
-        for step in steps:
-            waiting = step(exchange, self)
-            if waiting is not None:
-                await waiting
+            return found.steps(route)
+        return route.open_steps
 
     async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
         exchange.error_code = error.code

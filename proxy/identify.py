@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 from contract.keys import API_KEY_PREFIX, digest
 from proxy.errors import ApiKeyExpired, ApiKeyMissing, ApiKeyUnknown, TenantUnknown
+from proxy.known import MOST, Known
 from proxy.runtime import ApiRuntime, TenantRuntime
 
 if TYPE_CHECKING:
@@ -23,6 +24,19 @@ def site(exchange: Exchange, holder: Holder) -> Site:
     Where the host names no tenant, a key in any header or parameter that some API
     takes keys from does.
     """
+    head = exchange.head
+    if not head.kept:
+        return _site(exchange, holder)
+    known = exchange.known = holder.known.get(head)
+    if known is None:
+        if len(holder.known) >= MOST:
+            holder.known.clear()
+        known = exchange.known = Known(_site(exchange, holder))
+        holder.known[head] = known
+    return known.site
+
+
+def _site(exchange: Exchange, holder: Holder) -> Site:
     host = exchange.headers.get(b"host", b"")
     found = holder.site(host)
     if found is not None:
@@ -50,6 +64,11 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
     either of them, that one is the upstream's own. An API that needs no key takes a
     good one for the record and overlooks any other.
     """
+    known = exchange.known
+    if known is not None and known.api is api:
+        exchange.key, exchange.application = known.key, known.application
+        exchange.drop_authorization = known.drop_authorization
+        return
     headers = exchange.headers
     given = headers.get(api.key_header)
     if api.key_query is not None and exchange.query:
@@ -76,6 +95,10 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         return
     exchange.key = key
     exchange.application = tenant.applications[key.application_id]
+    if known is not None and key.expires_at is None and api.key_query is None:
+        known.api, known.key, known.application = api, key, exchange.application
+        known.drop_authorization = exchange.drop_authorization
+        known.passed = None
 
 
 def _bearer(value: bytes | None) -> bytes | None:

@@ -305,6 +305,7 @@ class Protocol(asyncio.Protocol):
             if self._kept is not None and self._call is None and data.endswith(self._fields):
                 line = _plain_line(data, 0, len(data) - len(self._fields))
                 if line is not None:
+                    self._kept.kept = True
                     method, path, query = line.groups()
                     self._begin(Call(self, "", method.decode(), path, query or b"", self._kept))
                     return

@@ -21,6 +21,8 @@ from contract.keys import SNAPSHOT_CHANNEL, SNAPSHOT_INDEX, snapshot_blob
 from contract.secrets import Sealer
 from contract.snapshot import SnapshotError, decode
 from proxy.copies import Copies
+from proxy.exchange import RequestHead
+from proxy.known import Known
 from proxy.route import Listen
 from proxy.runtime import (
     ApiRuntime,
@@ -83,6 +85,8 @@ class Holder:
         self._hosts: dict[bytes, Site] = {}
         self._spelled: dict[bytes, Site] = {}
         self._keys: dict[bytes, TenantRuntime] = {}
+        self.known: dict[RequestHead, Known] = {}
+        """By a head that has come before; whoever fills it bounds it."""
         self._header_uses: Counter[bytes] = Counter()
         self._query_uses: Counter[bytes] = Counter()
 
@@ -128,6 +132,7 @@ class Holder:
 
     def _count(self, tenant: TenantRuntime, step: int) -> None:
         self._spelled.clear()
+        self.known.clear()
         for api in tenant.apis.values():
             self._header_uses[api.key_header] += step
             if api.key_query is not None:

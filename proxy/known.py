@@ -1,0 +1,35 @@
+"""What was worked out from the header fields that a kept connection sends again.
+
+Who calls and what is forwarded follow from the fields and the snapshots alone, and most
+clients repeat their fields call after call. The holder forgets all of it whenever any
+tenant changes, so nothing here outlives what it was worked out from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contract.snapshot import ApiKey, Application
+    from proxy.runtime import ApiRuntime
+    from proxy.snapshot import Site
+
+MOST = 16_384
+"""Heads known at once, over all tenants."""
+
+
+class Known:
+    """Of one head: its ``site``; and for ``api`` the caller, and the fields ``passed`` on.
+
+    ``api`` is None until its caller is known, ``passed`` until a call was forwarded.
+    """
+
+    __slots__ = ("api", "application", "drop_authorization", "key", "passed", "site")
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.api: ApiRuntime | None = None
+        self.key: ApiKey | None = None
+        self.application: Application | None = None
+        self.drop_authorization = False
+        self.passed: bytes | None = None
