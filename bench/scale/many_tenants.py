@@ -15,7 +15,7 @@ import msgspec
 from bench import tenants
 from bench.cases import REST_ANSWER
 from bench.measure import job, under_load
-from bench.subjects.hubpo import records, valkey, wait_until_ready, workers
+from bench.subjects.hubpo import records, valkey, workers
 from bench.subjects.processes import resident, upstream
 
 CALLS_OF_TENANT = 20
@@ -49,19 +49,18 @@ def _figures(work: Path, upstream_port: int, count: int, seconds: float) -> dict
         tenants.store(url, (tenants.large(n, upstream_port) for n in range(1, count + 1)))
         for source in ("Valkey", "copies on disk"):
             started = time.perf_counter()
-            with workers(url, work / "var") as (port, (worker,)):
-                wait_until_ready(port, worker, work / "var" / "worker-0.log")
+            with workers(url, work / "var") as (port, (pid,)):
                 took = time.perf_counter() - started
                 figures[f"start to ready, from {source}"] = round(took, 2)
                 if source == "Valkey":
                     continue  # The copies are on disk now.
-                figures["resident memory once loaded"] = round(resident(worker.pid))
+                figures["resident memory once loaded"] = round(resident(pid))
                 times = [_change(url, port, upstream_port, 2 + n) for n in range(CHANGES)]
                 figures["one tenant's change live, median"] = round(median(times), 3)
                 figures["one tenant's change live, slowest"] = round(max(times), 3)
-                result, spent = under_load("bench.load", _calls(port, count, seconds), worker.pid)
+                result, spent = under_load("bench.load", _calls(port, count, seconds), pid)
                 figures["CPU of a call"] = round(spent / result["count"] * 1e6, 1)
-                figures["resident memory after calls to every tenant"] = round(resident(worker.pid))
+                figures["resident memory after calls to every tenant"] = round(resident(pid))
         records(url)
     return figures
 

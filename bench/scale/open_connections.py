@@ -12,7 +12,7 @@ from bench import tenants
 from bench.answers import Answers
 from bench.cases import HELD_STREAM, REST_GET, Case
 from bench.measure import job, under_load
-from bench.subjects.hubpo import valkey, wait_until_ready, workers
+from bench.subjects.hubpo import valkey, workers
 from bench.subjects.processes import resident, upstream
 
 SETTLE = 1.0
@@ -53,12 +53,11 @@ class Caller(asyncio.Protocol):
 def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     with upstream() as upstream_port, valkey(work) as url:
         tenants.store(url, [tenants.small(upstream_port)])
-        with workers(url, work / "var") as (port, (worker,)):
-            wait_until_ready(port, worker, work / "var" / "worker-0.log")
+        with workers(url, work / "var") as (port, (pid,)):
             some = job(port, [REST_GET.request(port)], REST_GET.answer) | {"calls": 20_000}
-            under_load("bench.load", some, worker.pid)
-            idle = asyncio.run(_idle(port, worker.pid, options.idle))
-            return idle | asyncio.run(_streams(port, worker.pid, options.streams))
+            under_load("bench.load", some, pid)
+            idle = asyncio.run(_idle(port, pid, options.idle))
+            return idle | asyncio.run(_streams(port, pid, options.streams))
 
 
 async def _idle(port: int, pid: int, count: int) -> dict[str, Any]:

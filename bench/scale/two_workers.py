@@ -18,48 +18,43 @@ from typing import Any
 from bench import tenants
 from bench.cases import REST_GET
 from bench.measure import Load, job
-from bench.subjects.hubpo import records, valkey, wait_until_ready, workers
+from bench.subjects.hubpo import valkey, workers
 from bench.subjects.processes import cpu_seconds, upstream
+
+CALLS, COST = "calls a second", "us of CPU a call"
 
 
 def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     cores = sorted(os.sched_getaffinity(0))[:2]
-    (work / "one").mkdir()
-    (work / "two").mkdir()
     one = _run(work / "one", cores[:1], options.seconds)
     two = _run(work / "two", cores, options.seconds)
-    return {
-        "one worker: calls a second": one["rps"],
-        "two workers: calls a second": two["rps"],
-        "speed-up of the whole": round(two["rps"] / one["rps"], 2),
-        "one worker: us of CPU a call": one["us"],
-        "two workers: us of CPU a call": two["us"],
-        "speed-up by CPU time of the workers": round(2 * one["us"] / two["us"], 2),
-        "share of each worker": two["shares"],
+    figures = {f"one worker: {what}": value for what, value in one.items()}
+    figures |= {f"two workers: {what}": value for what, value in two.items()}
+    return figures | {
+        "speed-up of the whole": round(two[CALLS] / one[CALLS], 2),
+        "speed-up by CPU time of the workers": round(2 * one[COST] / two[COST], 2),
     }
 
 
 def _run(work: Path, cores: list[int], seconds: float) -> dict[str, Any]:
+    work.mkdir()
     with ExitStack() as stack:
         ports = [stack.enter_context(upstream(core)) for core in cores]
         url = stack.enter_context(valkey(work, core=cores[0] if len(cores) == 1 else None))
         tenants.store(url, [tenants.small(*ports)])
-        port, running = stack.enter_context(workers(url, work / "var", cores))
-        for number, worker in enumerate(running):
-            wait_until_ready(port, worker, work / "var" / f"worker-{number}.log")
+        port, pids = stack.enter_context(workers(url, work / "var", cores))
         call = job(port, [REST_GET.request(port)], REST_GET.answer) | {"seconds": seconds}
         loads = [Load("bench.load", call, core) for core in cores]
         for load in loads:
             load.await_start()
-        before = [cpu_seconds(worker.pid) for worker in running]
+        before = [cpu_seconds(pid) for pid in pids]
         for load in loads:
             load.await_end()
-        spent = [cpu_seconds(w.pid) - b for w, b in zip(running, before, strict=True)]
+        spent = [cpu_seconds(pid) - b for pid, b in zip(pids, before, strict=True)]
         results = [load.result() for load in loads]
-        records(url)
     count = sum(result["count"] for result in results)
     return {
-        "rps": round(sum(result["count"] / result["seconds"] for result in results)),
-        "us": round(sum(spent) / count * 1e6, 1),
-        "shares": [round(one / sum(spent), 2) for one in spent],
+        CALLS: round(sum(result["count"] / result["seconds"] for result in results)),
+        COST: round(sum(spent) / count * 1e6, 1),
+        "share of each": [round(one / sum(spent), 2) for one in spent],
     }

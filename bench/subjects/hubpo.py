@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,8 +29,8 @@ def command(listener: socket.socket) -> list[str]:
 @contextmanager
 def workers(
     url: str, var: Path, cores: Iterable[int | None] = (SUBJECT_CORE,)
-) -> Iterator[tuple[int, list[subprocess.Popen]]]:
-    """Workers on one socket that read the Valkey at ``url``: port and processes."""
+) -> Iterator[tuple[int, list[int]]]:
+    """Workers on one socket, ready, that read the Valkey at ``url``: port and process ids."""
     var.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -42,33 +40,35 @@ def workers(
         "PYTHONPATH": f"{env.ROOT / 'platform'}:{env.ROOT}",
     }
     with socket.create_server(("127.0.0.1", 0), backlog=8192) as listener, ExitStack() as stack:
-        options = {"env": environment, "cwd": env.ROOT, "pass_fds": [listener.fileno()]}
-        running = [
-            stack.enter_context(
-                process(command(listener), var / f"worker-{number}.log", core=core, **options)
-            )
+        started = [
+            stack.enter_context(_worker(listener, environment, number, core))
             for number, core in enumerate(cores)
         ]
-        yield listener.getsockname()[1], running
+        for ready, _ in started:
+            ready()
+        yield listener.getsockname()[1], [pid for _, pid in started]
 
 
-def wait_until_ready(port: int, worker: subprocess.Popen, log: Path, patience: float = 60) -> None:
-    """Until every snapshot is loaded; a worker that ends instead is an error."""
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        if worker.poll() is not None:
-            break
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=patience)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.01)
-    raise RuntimeError(f"The gateway is not ready: {log.read_text()[-500:]}")
+@contextmanager
+def _worker(
+    listener: socket.socket, environment: dict[str, str], number: int, core: int | None
+) -> Iterator[tuple[Callable[[], None], int]]:
+    """A wait until it serves with every snapshot loaded, and its process id."""
+    log = Path(environment["HUBPO_VAR"]) / f"worker-{number}.log"
+    told, tell = os.pipe()
+    options = {
+        "env": environment | {"HUBPO_READY_FD": str(tell)},
+        "cwd": env.ROOT,
+        "pass_fds": [listener.fileno(), tell],
+    }
+    with open(told) as line, process(command(listener), log, core=core, **options) as running:
+        os.close(tell)
+
+        def ready() -> None:
+            if line.readline() != "ready\n":
+                raise RuntimeError(f"The gateway does not start: {log.read_text()[-500:]}")
+
+        yield ready, running.pid
 
 
 @contextmanager
@@ -93,9 +93,8 @@ def records(url: str) -> int:
 def _start(upstream: int, work: Path) -> Iterator[Running]:
     with valkey(work) as url:
         tenants.store(url, [tenants.small(upstream)])
-        with workers(url, work / "hubpo") as (port, (worker,)):
-            wait_until_ready(port, worker, work / "hubpo" / "worker-0.log")
-            yield Running(port, worker.pid, upstream, lambda: records(url))
+        with workers(url, work / "hubpo") as (port, (pid,)):
+            yield Running(port, pid, upstream, lambda: records(url))
 
 
 HUBPO = Subject(
