@@ -51,30 +51,41 @@ SHAPES = (
 
 
 def small(*upstream_ports: int) -> TenantSnapshot:
-    """One tenant with a REST API, a model, and a key that the cases of ``make bench`` use."""
-    tenant_id = _id(0, 0, 0)
+    """One tenant with a REST API for each upstream, a model at the first, and a key that the
+    cases of ``make bench`` use.
+    """
+    places = range(len(upstream_ports))
+    route = Route("r", "/{x*}")
     return TenantSnapshot(
         format=FORMAT,
-        tenant_id=tenant_id,
+        tenant_id=_id(0, 0, 0),
         slug="bench",
         version=1,
         hosts=("bench.localhost",),
         private_upstreams=True,
-        upstreams=(_upstream("u", *upstream_ports),),
+        upstreams=tuple(_upstream(f"u{n}", port) for n, port in enumerate(upstream_ports)),
         apis=(
-            Api("rest", "REST", "http", "/rest", upstream_id="u", routes=(Route("r", "/{x*}"),)),
+            *(
+                Api(f"r{n}", f"R{n}", "http", rest_path(n), upstream_id=f"u{n}", routes=(route,))
+                for n in places
+            ),
             Api("ai", "AI", "ai", "/v1"),
         ),
         plans=(_plan("p"),),
         applications=(Application("a", "bench"),),
         keys=(ApiKey("k", keys.digest(API_KEY), "a"),),
-        subscriptions=(
-            Subscription("s1", "a", "rest", "p", "approved"),
-            Subscription("s2", "a", "ai", "p", "approved"),
+        subscriptions=tuple(
+            Subscription(f"s-{api}", "a", api, "p", "approved")
+            for api in (*(f"r{n}" for n in places), "ai")
         ),
         providers=(_provider("v", upstream_ports[0]),),
         models=(_model("m", "ai", "v"),),
     )
+
+
+def rest_path(place: int) -> str:
+    """Where the API of that upstream of the small tenant listens."""
+    return f"/rest-{place}" if place else "/rest"
 
 
 def large(
@@ -151,9 +162,8 @@ def _routes(number: int, api: int, end: int) -> Iterator[Route]:
         yield Route(_id(number, 10, place), f"/things-{resource}{path}", methods)
 
 
-def _upstream(upstream_id: str, *ports: int) -> Upstream:
-    targets = (Target(f"t{place}", "http", "127.0.0.1", port) for place, port in enumerate(ports))
-    return Upstream(upstream_id, "bench", tuple(targets))
+def _upstream(upstream_id: str, port: int) -> Upstream:
+    return Upstream(upstream_id, "bench", (Target("t", "http", "127.0.0.1", port),))
 
 
 def _plan(plan_id: str) -> Plan:

@@ -9,7 +9,7 @@ from typing import Any
 from bench import tenants
 from bench.cases import REST_GET
 from bench.measure import job, under_load
-from bench.subjects.hubpo import records, valkey, workers
+from bench.subjects.hubpo import records, valkey, worker
 from bench.subjects.processes import resident, upstream
 
 STEPS = 10
@@ -19,7 +19,7 @@ def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     step = options.calls // STEPS
     with upstream() as upstream_port, valkey(work) as url:
         tenants.store(url, [tenants.small(upstream_port)])
-        with workers(url, work / "var") as (port, (pid,)):
+        with worker(url, work / "var") as (port, pid):
             figures: dict[str, Any] = {"MB at rest": round(resident(pid), 1)}
             calls = job(port, [REST_GET.request(port)], REST_GET.answer)
             for number in range(1, STEPS + 1):

@@ -15,7 +15,7 @@ import msgspec
 from bench import tenants
 from bench.cases import REST_ANSWER
 from bench.measure import job, under_load
-from bench.subjects.hubpo import records, valkey, workers
+from bench.subjects.hubpo import records, valkey, worker
 from bench.subjects.processes import resident, upstream
 
 CALLS_OF_TENANT = 20
@@ -49,7 +49,7 @@ def _figures(work: Path, upstream_port: int, count: int, seconds: float) -> dict
         tenants.store(url, (tenants.large(n, upstream_port) for n in range(1, count + 1)))
         for source in ("Valkey", "copies on disk"):
             started = time.perf_counter()
-            with workers(url, work / "var") as (port, (pid,)):
+            with worker(url, work / "var") as (port, pid):
                 took = time.perf_counter() - started
                 figures[f"start to ready, from {source}"] = round(took, 2)
                 if source == "Valkey":

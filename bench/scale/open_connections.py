@@ -12,7 +12,7 @@ from bench import tenants
 from bench.answers import Answers
 from bench.cases import HELD_STREAM, REST_GET, Case
 from bench.measure import job, under_load
-from bench.subjects.hubpo import valkey, workers
+from bench.subjects.hubpo import valkey, worker
 from bench.subjects.processes import resident, upstream
 
 SETTLE = 1.0
@@ -53,7 +53,7 @@ class Caller(asyncio.Protocol):
 def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
     with upstream() as upstream_port, valkey(work) as url:
         tenants.store(url, [tenants.small(upstream_port)])
-        with workers(url, work / "var") as (port, (pid,)):
+        with worker(url, work / "var") as (port, pid):
             some = job(port, [REST_GET.request(port)], REST_GET.answer) | {"calls": 20_000}
             under_load("bench.load", some, pid)
             idle = asyncio.run(_idle(port, pid, options.idle))

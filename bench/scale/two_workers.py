@@ -1,10 +1,10 @@
 """Two workers against one, where load and upstream need a core as well.
 
-The unit is a core with everything on it: a worker, an upstream and a load generator. First
-one core runs one such set while the other idles, then both cores run one each, with the
-workers on one socket and one Valkey between them. Twice the calls would be perfect; what is
-missing is what the workers cost each other (Valkey, memory, the kernel). The CPU time of a
-call in the workers alone tells the same without the load.
+The unit is a core with everything on it: a worker, an upstream and a load generator that calls
+this worker. First one core runs one such unit while the other idles, then each of two cores runs
+one, with one Valkey, one tenant and one directory between them. Twice the calls would be perfect;
+what is missing is what the workers cost each other. The CPU time of a call in the workers tells
+the same without what it takes to make the load.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench import tenants
 from bench.cases import REST_GET
 from bench.measure import Load, job
-from bench.subjects.hubpo import valkey, workers
+from bench.subjects.hubpo import valkey, worker
 from bench.subjects.processes import cpu_seconds, upstream
 
 CALLS, COST = "calls a second", "us of CPU a call"
@@ -39,12 +40,16 @@ def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
 def _run(work: Path, cores: list[int], seconds: float) -> dict[str, Any]:
     work.mkdir()
     with ExitStack() as stack:
-        ports = [stack.enter_context(upstream(core)) for core in cores]
+        upstreams = [stack.enter_context(upstream(core)) for core in cores]
         url = stack.enter_context(valkey(work, core=cores[0] if len(cores) == 1 else None))
-        tenants.store(url, [tenants.small(*ports)])
-        port, pids = stack.enter_context(workers(url, work / "var", cores))
-        call = job(port, [REST_GET.request(port)], REST_GET.answer) | {"seconds": seconds}
-        loads = [Load("bench.load", call, core) for core in cores]
+        tenants.store(url, [tenants.small(*upstreams)])
+        started = [stack.enter_context(worker(url, work / "var", core)) for core in cores]
+        loads = []
+        for place, (core, (port, _)) in enumerate(zip(cores, started, strict=True)):
+            case = replace(REST_GET, path=f"{tenants.rest_path(place)}/item")
+            call = job(port, [case.request(port)], case.answer) | {"seconds": seconds}
+            loads.append(Load("bench.load", call, core))
+        pids = [pid for _, pid in started]
         for load in loads:
             load.await_start()
         before = [cpu_seconds(pid) for pid in pids]

@@ -6,8 +6,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import redis
@@ -27,48 +27,30 @@ def command(listener: socket.socket) -> list[str]:
 
 
 @contextmanager
-def workers(
-    url: str, var: Path, cores: Iterable[int | None] = (SUBJECT_CORE,)
-) -> Iterator[tuple[int, list[int]]]:
-    """Workers on one socket, ready, that read the Valkey at ``url``: port and process ids."""
-    var.mkdir(parents=True, exist_ok=True)
+def worker(url: str, var: Path, core: int | None = SUBJECT_CORE) -> Iterator[tuple[int, int]]:
+    """One that has loaded every snapshot from the Valkey at ``url``: port and process id.
+
+    Several may run in one ``var``, as they do under the launcher.
+    """
+    told, tell = os.pipe()
     environment = {
         **os.environ,
         "HUBPO_VAR": str(var),
-        "HUBPO_SECRET_KEY": "bench-only-" + os.urandom(16).hex(),
+        "HUBPO_SECRET_KEY": "bench-only-" + "0" * 32,
+        "HUBPO_READY_FD": str(tell),
         "REDIS_URL": url,
         "PYTHONPATH": f"{env.ROOT / 'platform'}:{env.ROOT}",
     }
-    with socket.create_server(("127.0.0.1", 0), backlog=8192) as listener, ExitStack() as stack:
-        started = [
-            stack.enter_context(_worker(listener, environment, number, core))
-            for number, core in enumerate(cores)
-        ]
-        for ready, _ in started:
-            ready()
-        yield listener.getsockname()[1], [pid for _, pid in started]
-
-
-@contextmanager
-def _worker(
-    listener: socket.socket, environment: dict[str, str], number: int, core: int | None
-) -> Iterator[tuple[Callable[[], None], int]]:
-    """A wait until it serves with every snapshot loaded, and its process id."""
-    log = Path(environment["HUBPO_VAR"]) / f"worker-{number}.log"
-    told, tell = os.pipe()
-    options = {
-        "env": environment | {"HUBPO_READY_FD": str(tell)},
-        "cwd": env.ROOT,
-        "pass_fds": [listener.fileno(), tell],
-    }
-    with open(told) as line, process(command(listener), log, core=core, **options) as running:
-        os.close(tell)
-
-        def ready() -> None:
+    var.mkdir(parents=True, exist_ok=True)
+    with socket.create_server(("127.0.0.1", 0), backlog=8192) as listener, open(told) as line:
+        port = listener.getsockname()[1]
+        log = var / f"worker-{port}.log"
+        options = {"env": environment, "cwd": env.ROOT, "pass_fds": [listener.fileno(), tell]}
+        with process(command(listener), log, core=core, **options) as running:
+            os.close(tell)
             if line.readline() != "ready\n":
                 raise RuntimeError(f"The gateway does not start: {log.read_text()[-500:]}")
-
-        yield ready, running.pid
+            yield port, running.pid
 
 
 @contextmanager
@@ -93,7 +75,7 @@ def records(url: str) -> int:
 def _start(upstream: int, work: Path) -> Iterator[Running]:
     with valkey(work) as url:
         tenants.store(url, [tenants.small(upstream)])
-        with workers(url, work / "hubpo") as (port, (pid,)):
+        with worker(url, work / "hubpo") as (port, pid):
             yield Running(port, pid, upstream, lambda: records(url))
 
 
