@@ -120,7 +120,13 @@ class Exchange:
         self.query = query
         self.head = head
         fields = self.headers = head.fields
-        self.body_done = b"content-length" not in fields and b"transfer-encoding" not in fields
+        self.length: int | None = 0
+        """Content-Length, or None for a chunked body. 0 where there is no body."""
+        self.body_done = True
+        if b"transfer-encoding" in fields:
+            self.length, self.body_done = None, False
+        elif b"content-length" in fields:
+            self.length, self.body_done = int(fields[b"content-length"]), False
         self.at = time_ns() // 1000
         self.started = perf_counter_ns()
 
@@ -153,18 +159,11 @@ class Exchange:
 
     # The request's body
 
-    def declared_length(self) -> int | None:
-        """Content-Length, or None for a chunked body. 0 where there is no body."""
-        if b"transfer-encoding" in self.headers:
-            return None
-        return int(self.headers.get(b"content-length", b"0"))
-
     def limit_body(self, limit: int) -> None:
         """No body of more than ``limit`` bytes is read. Raises BodyTooLarge if one is declared."""
         if self.body_limit is None or limit < self.body_limit:
             self.body_limit = limit
-        declared = self.declared_length()
-        if declared is not None and declared > self.body_limit:
+        if self.length is not None and self.length > self.body_limit:
             raise BodyTooLarge(self.body_limit)
 
     async def body(self) -> AsyncIterator[bytes]:

@@ -34,9 +34,8 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
         raise NoHealthyTarget
     body: bytes | AsyncIterator[bytes] = b""
     if not exchange.body_done:
-        declared = exchange.declared_length()
-        if declared is not None and declared <= SMALL_BODY:
-            body = await exchange.read_body(declared)
+        if exchange.length is not None and exchange.length <= SMALL_BODY:
+            body = await exchange.read_body(exchange.length)
         else:
             body = exchange.body()
     began = perf_counter_ns()
@@ -143,7 +142,7 @@ def _fields(
         if body or exchange.method in _BODY_METHODS:
             # A method that usually has a body says so when it has none.
             passed += b"content-length: %d\r\n" % len(body)
-    elif (length := exchange.declared_length()) is not None:
+    elif (length := exchange.length) is not None:
         passed += b"content-length: %d\r\n" % length
     else:
         passed += b"transfer-encoding: chunked\r\n"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +20,7 @@ import httptools
 
 from proxy.errors import ClientGone, GatewayError, HeadersTooLarge, MalformedRequest, render
 from proxy.exchange import DONE, Exchange, Headers, RequestHead
+from proxy.kept import KeptFields, keep
 
 if TYPE_CHECKING:
     from proxy.asgi import Application
@@ -39,19 +39,9 @@ HEAD_SECONDS = 15.0
 STALL_SECONDS = 25.0
 """A client that takes nothing of an answer, or sends nothing of a body, for so long is dropped."""
 SWEEP_SECONDS = 1.0
-KEPT_HEAD = 4096
-"""Bytes of header fields up to which a connection remembers them."""
 
 _PROBES = (b"/healthz", b"/readyz")
-_UNUSUAL = frozenset(
-    {b"connection", b"content-length", b"expect", b"transfer-encoding", b"upgrade", b"te"}
-)
 _BODILESS = (204, 304)
-# What needs no second look: anything else goes through the parser.
-_plain_line = re.compile(
-    rb"(GET|HEAD|DELETE|OPTIONS) (/[\w.~!$&'()*+,;=:@%/-]*)"
-    rb"(?:\?([\w.~!$&'()*+,;=:@%/?-]*))? HTTP/1\.1"
-).fullmatch
 
 
 def _status_line(status: int) -> bytes:
@@ -81,13 +71,12 @@ class Call(Exchange):
     def __init__(
         self,
         connection: Protocol,
-        identifier: str,
         method: str,
         raw_path: bytes,
         query: bytes,
         head: RequestHead,
     ) -> None:
-        super().__init__(identifier, method, raw_path, query, head)
+        super().__init__("", method, raw_path, query, head)
         self.connection = connection
         self.client = connection.client
         self.scheme = connection.scheme
@@ -206,7 +195,6 @@ class Protocol(asyncio.Protocol):
         "_call",
         "_drained",
         "_fault",
-        "_fields",
         "_head_size",
         "_held",
         "_incoming",
@@ -255,9 +243,7 @@ class Protocol(asyncio.Protocol):
         self._partial = False
         """The parser has seen the beginning of a message and not its end."""
         self._head_size = 0
-        self._fields = b""
-        """The bytes of ``_kept``, from the line break before to the empty line."""
-        self._kept: RequestHead | None = None
+        self._kept: KeptFields | None = None
         self._reading = True
         self._held = b""
         self._drained: asyncio.Future[None] | None = None
@@ -302,18 +288,23 @@ class Protocol(asyncio.Protocol):
         if not partial:
             if self.closing:
                 return
-            if self._kept is not None and self._call is None and data.endswith(self._fields):
-                line = _plain_line(data, 0, len(data) - len(self._fields))
-                if line is not None:
-                    self._kept.kept = True
-                    method, path, query = line.groups()
-                    self._begin(Call(self, "", method.decode(), path, query or b"", self._kept))
+            kept = self._kept
+            if kept is not None and self._call is None:
+                message = kept.take(data)
+                if message is not None:
+                    method, path, query, body = message
+                    call = Call(self, method, path, query, kept.head)
+                    if not call.body_done:
+                        call.length = len(body)
+                        call.chunks.append(body)
+                        call.arrived = True
+                    self._begin(call)
                     return
             self._incoming = None
         self._feed(data)
-        call = self._incoming
-        if call is not None and not partial and call.body_done and not self._partial:
-            self._keep(call, data)
+        incoming = self._incoming
+        if incoming is not None and not partial and not self._partial and not self._ahead:
+            self._kept = keep(incoming.head, data)
 
     def _feed(self, data: bytes) -> None:
         if self._head_size or not self._partial:
@@ -338,17 +329,6 @@ class Protocol(asyncio.Protocol):
         else:
             if self._head_size > HEAD_LIMIT:
                 self._refuse(HeadersTooLarge())
-
-    def _keep(self, call: Call, data: bytes) -> None:
-        """Remembers the header fields of a call that came alone and has nothing unusual."""
-        start = data.find(b"\r\n")
-        if (
-            len(data) - start <= KEPT_HEAD
-            and data.find(b"\r\n\r\n") == len(data) - 4
-            and _UNUSUAL.isdisjoint(call.headers)
-        ):
-            self._fields = data[start:]
-            self._kept = call.head
 
     # llhttp's side
 
@@ -381,7 +361,7 @@ class Protocol(asyncio.Protocol):
             path, query = parsed.path or b"/", parsed.query or b""
         if not path.isascii():
             raise MalformedRequest("The path holds characters that must be percent-encoded.")
-        call = Call(self, "", method, path, query, head)
+        call = Call(self, method, path, query, head)
         if old:
             self.chunks_understood = call.keep_alive = False
         elif b"connection" in head.fields:
