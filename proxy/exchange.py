@@ -8,7 +8,7 @@ subclass.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -20,7 +20,9 @@ from proxy.errors import BodyTooLarge
 if TYPE_CHECKING:
     from proxy.known import Known
     from proxy.snapshot import ApiRuntime, RouteRuntime, SubscriptionRuntime, TenantRuntime
+    from proxy.upstream.response import Response
     from proxy.usage.journal import Journal
+    from proxy.usage.slots import Slot
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -110,6 +112,8 @@ class Exchange:
     currency: str = ""
 
     journal: Journal | None = None
+    slot: Slot | None = None
+    """Held in the journal while the call is upstream."""
 
     def __init__(
         self, identifier: str, method: str, raw_path: bytes, query: bytes, head: RequestHead
@@ -173,6 +177,20 @@ class Exchange:
             if chunk:
                 self.count_in(chunk)
                 yield chunk
+
+    async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
+        """Writes the answer's pieces as they come, each as ``feed`` returns it.
+
+        Returns the last piece, which is neither fed nor written. Raises UpstreamError.
+        """
+        async for chunk in response:
+            if response.complete:
+                return chunk
+            if feed is not None:
+                chunk = feed(chunk)
+            if chunk:
+                await self.write(chunk)
+        return b""
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body, of at most ``limit`` bytes. Raises BodyTooLarge, ClientGone."""
@@ -240,7 +258,35 @@ class Exchange:
         """Writes the usage event, once: before the answer's last byte, or when it has failed."""
         if not self.recorded and self.tenant is not None and self.journal is not None:
             self.recorded = True
-            self.journal.append(self.event())
+            self.journal.append(self.event(), self.slot)
+
+    def begin(self) -> None:
+        """To be called before anything is sent upstream. Raises UsageUnrecordable.
+
+        From here on the call is recorded, though the gateway may be killed.
+        """
+        if self.slot is None and self.journal is not None:
+            self.slot = self.journal.begin(self.outline())
+
+    def outline(self) -> UsageEvent | tuple[str | int, ...]:
+        """The usage event, or its first fields, as known before the call goes upstream."""
+        if self.model_id:
+            return self.event()
+        tenant, api, route = self.tenant, self.api, self.route
+        return (
+            self.id,
+            self.at,
+            tenant.id if tenant is not None else "",
+            self.method,
+            self.path[:512],
+            0,
+            "",
+            api.id if api is not None else "",
+            route.id if route is not None else "",
+            self.application.id if self.application is not None else "",
+            self.key.id if self.key is not None else "",
+            self.plan.id if self.plan is not None else "",
+        )
 
     @property
     def path(self) -> str:

@@ -38,6 +38,7 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
             body = await exchange.read_body(exchange.length)
         else:
             body = exchange.body()
+    exchange.begin()
     began = perf_counter_ns()
     try:
         response = await _send(exchange, gateway, api, upstream, body)
@@ -52,21 +53,12 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
             await exchange.respond(status, response.headers, response.take(), length)
         else:
             await exchange.start(status, response.headers, length)
-            await _stream(exchange, response)
+            began = perf_counter_ns()
+            last = await exchange.pour(response, None)
+            exchange.upstream_us += (perf_counter_ns() - began) // 1000
+            await exchange.finish(last)
     finally:
         response.close()
-
-
-async def _stream(exchange: Exchange, response: Response) -> None:
-    waited = perf_counter_ns()
-    async for chunk in response:
-        exchange.upstream_us += (perf_counter_ns() - waited) // 1000
-        if response.complete:
-            await exchange.finish(chunk)
-            return
-        await exchange.write(chunk)
-        waited = perf_counter_ns()
-    await exchange.finish()
 
 
 async def _send(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,6 +24,7 @@ from proxy.kept import KeptFields, keep
 
 if TYPE_CHECKING:
     from proxy.asgi import Application
+    from proxy.upstream.response import Response
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,18 @@ class Call(Exchange):
         chunks, self.chunks, self.held = self.chunks, [], 0
         self.body_done = self.arrived
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
+        write, connection = self.write, self.connection
+
+        def sink(chunk: bytes) -> asyncio.Future[None] | None:
+            if feed is not None:
+                chunk = feed(chunk)
+            if chunk:
+                write(chunk)
+            return connection.drained
+
+        return await response.pour(sink)
 
     def take(self, chunk: bytes) -> None:
         """A piece of the body has arrived."""
@@ -193,7 +206,6 @@ class Protocol(asyncio.Protocol):
     __slots__ = (
         "_ahead",
         "_call",
-        "_drained",
         "_fault",
         "_head_size",
         "_held",
@@ -211,6 +223,7 @@ class Protocol(asyncio.Protocol):
         "client",
         "closing",
         "deadline",
+        "drained",
         "loop",
         "lost",
         "scheme",
@@ -246,7 +259,8 @@ class Protocol(asyncio.Protocol):
         self._kept: KeptFields | None = None
         self._reading = True
         self._held = b""
-        self._drained: asyncio.Future[None] | None = None
+        self.drained: asyncio.Future[None] | None = None
+        """Pending while the client is slow to read."""
 
     # asyncio's side
 
@@ -272,12 +286,12 @@ class Protocol(asyncio.Protocol):
         self._ahead.clear()
 
     def pause_writing(self) -> None:
-        if self._drained is None:
-            self._drained = self.loop.create_future()
+        if self.drained is None:
+            self.drained = self.loop.create_future()
             self.deadline = self._sweeper.now + STALL_SECONDS
 
     def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
+        drained, self.drained = self.drained, None
         if drained is not None:
             self.deadline = 0.0
             if not drained.done():
@@ -497,7 +511,7 @@ class Protocol(asyncio.Protocol):
             data, self._held = self._held + data, b""
         if data:
             self.transport.write(data)
-        return DONE if self._drained is None else self._drained
+        return DONE if self.drained is None else self.drained
 
     def _flush(self) -> None:
         if self._held:

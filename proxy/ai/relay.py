@@ -92,17 +92,13 @@ async def _stream(
 ) -> None:
     exchange.streamed = True
     watch = tap.StreamTap(drop_usage=drop_usage)
-    feed, write = watch.feed, exchange.write
     content_type = field(response, b"content-type") or b"text/event-stream"
     try:
         await exchange.start(
             response.status, [(b"content-type", content_type), (b"cache-control", b"no-cache")]
         )
-        async for chunk in response:
-            lines = feed(chunk)
-            if lines:
-                await write(lines)
-        last = watch.end()
+        last = await exchange.pour(response, watch.feed)
+        last = watch.feed(last) + watch.end() if last else watch.end()
     except UpstreamError as error:
         last = broken(exchange, error, watch)
     finally:

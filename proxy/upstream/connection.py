@@ -156,6 +156,19 @@ class Connection(asyncio.Protocol):
     def arm_idle(self) -> None:
         self.deadline = self._loop.time() + self.timeouts.idle
 
+    def pause_until(self, drained: asyncio.Future[None]) -> None:
+        """The client is slow: the upstream waits, and need not be in time meanwhile."""
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self.deadline = 0.0
+        drained.add_done_callback(self._drained)
+
+    def _drained(self, _: asyncio.Future[None]) -> None:
+        if self.response is not None and not self._closed:
+            self.resume()
+            self.arm_idle()
+
     def resume(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
@@ -256,6 +269,8 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.abort(UpstreamBroken("The upstream's answer is not valid HTTP/1.1."))
             return
+        if self._head_done and self.response is not None:
+            self.response.flush()
         if not self._head_done and self._head_size > HEAD_LIMIT:
             self.abort(UpstreamBroken(_HEAD_TOO_LARGE))
 
@@ -320,7 +335,6 @@ class Connection(asyncio.Protocol):
         if response.hold(body) > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        response.wake()
 
     def on_message_complete(self) -> None:
         if self._interim:
@@ -331,4 +345,3 @@ class Connection(asyncio.Protocol):
             return
         self._keep_alive = self._parser.should_keep_alive()
         response.complete = True
-        response.wake()
