@@ -6,7 +6,7 @@ SETUP := sh platform/launch/bootstrap.sh
 export PYTHONPATH := platform:.
 .DEFAULT_GOAL := help
 
-.PHONY: up test check fmt bench bench-scale bench-profile bench-ingest bench-peers lock help
+.PHONY: up test check fmt bench bench-scale bench-policies bench-profile bench-ingest bench-peers lock help
 
 help:
 	@echo "make up     run the platform here, in the foreground"
@@ -15,6 +15,7 @@ help:
 	@echo "make fmt    format the code and put imports in order"
 	@echo "make bench  measure the gateway; make bench-peers installs what it is compared with"
 	@echo "make bench-scale    measure workers, tenants, open connections and memory"
+	@echo "make bench-policies  measure what each check adds to a call"
 	@echo "make bench-profile  show where the time of a call goes"
 	@echo "make bench-ingest  measure how fast usage gets into the tables"
 	@echo "make lock   pin the newest versions that pyproject.toml allows"
@@ -48,6 +49,10 @@ bench:
 bench-scale:
 	@$(SETUP) requirements-dev.txt
 	@exec $(PY) -m bench.scale $(ARGS)
+
+bench-policies:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.policies $(ARGS)
 
 bench-profile:
 	@$(SETUP) requirements-dev.txt

@@ -78,15 +78,22 @@ def _rows(
             raise Wrong("It answers calls without a key.")
         how = {"connections": options.connections, "seconds": options.seconds}
         rounds = [measure(subject, running, case, **how) for _ in range(options.rounds)]
-        rounds.sort(key=lambda figures: figures["us_per_request"])
-        row |= rounds[len(rounds) // 2]
+        row |= _median(rounds, "us_per_request")
         yield _shown(row)
         if steady:
-            row = {"case": STEADY, "subject": subject.name}
-            cost = rounds[len(rounds) // 2]["us_per_request"]
-            yield _shown(row | steadily(subject, running, case, cost, seconds=options.seconds))
+            cost, row = row["us_per_request"], {"case": STEADY, "subject": subject.name}
+            rounds = [
+                steadily(subject, running, case, cost, seconds=options.seconds)
+                for _ in range(options.rounds)
+            ]
+            yield _shown(row | _median(rounds, "p99_ms"))
     except Wrong as error:
         yield _shown(row | {"problem": str(error)})
+
+
+def _median(rounds: list[dict], figure: str) -> dict:
+    """The round whose figure is in the middle."""
+    return sorted(rounds, key=lambda row: row[figure])[len(rounds) // 2]
 
 
 def _shown(row: dict) -> dict:

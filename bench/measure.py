@@ -18,8 +18,9 @@ from bench.subjects.processes import LOAD_CORE, core_ticks, cpu_seconds, pinned
 
 WARMUP = 1.5
 CAPACITY_SHARE = 0.7
-HIGHEST_RATE = 30_000
-"""Calls a second that the load generator sends on time with the upstream on the same core."""
+HIGHEST_RATE = 20_000
+"""Calls a second at which load and upstream leave their core half idle, so that what is measured
+is the subject's latency. A faster subject gets a smaller share of its capacity to do."""
 
 
 class Wrong(RuntimeError):

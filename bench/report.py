@@ -10,6 +10,7 @@ COLUMNS = (
     ("x nginx", "x nginx"),
     ("x nginx-lua", "x nginx-lua"),
     ("us_per_chunk", "us/chunk"),
+    ("reads_per_answer", "reads"),
     ("rps", "rps"),
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),

@@ -19,7 +19,7 @@ import redis
 
 from bench.cases import API_KEY, MODEL
 from contract import keys
-from contract.policies import RateLimit
+from contract.policies import Limit
 from contract.snapshot import (
     FORMAT,
     AIModel,
@@ -40,6 +40,8 @@ from contract.snapshot import (
 
 ROUTES_OF_API = 20
 KEYS_OF_APPLICATION = 2
+HIGH = 1_000_000_000
+"""A limit that is counted and never reached."""
 SHAPES = (
     ("", ("GET",)),
     ("", ("POST",)),
@@ -167,8 +169,8 @@ def _upstream(upstream_id: str, port: int) -> Upstream:
 
 
 def _plan(plan_id: str) -> Plan:
-    """With a limit on calls that is exact and never reached."""
-    return Plan(plan_id, "bench", (RateLimit(limit=1_000_000_000, window=60),))
+    """With an exact limit on calls a minute."""
+    return Plan(plan_id, "bench", (Limit("calls", HIGH),))
 
 
 def _provider(provider_id: str, port: int) -> Provider:
