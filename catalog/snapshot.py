@@ -14,6 +14,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
+import msgspec
 from django_tenants.utils import tenant_context
 
 from catalog import models, selectors
@@ -45,7 +46,9 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
         hosts = _hosts(tenant)
         apis = _published(hosts)
         prompts = _prompts(apis)
-        upstream_ids = {api.upstream_id for api in apis if api.upstream_id}
+        upstreams = {
+            row.id: row for row in _upstreams({api.upstream_id for api in apis if api.upstream_id})
+        }
         applications = list(models.Application.objects.filter(enabled=True).order_by("id"))
         limits = _limits()
         ai_models, providers = _models(
@@ -61,8 +64,10 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
             private_upstreams=tenant.tier.private_upstreams,
             time_zone=tenant.time_zone,
             policies=_tier_policies(tenant) + limits[None],
-            upstreams=_upstreams(upstream_ids),
-            apis=_apis(apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}, limits),
+            upstreams=tuple(upstreams.values()),
+            apis=_apis(
+                apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}, limits, upstreams
+            ),
             plans=_plans(limits),
             applications=tuple(
                 contract.Application(id=str(row.pk), name=row.name, policies=limits[row.pk])
@@ -164,17 +169,53 @@ def _upstreams(ids: set[UUID]) -> tuple[contract.Upstream, ...]:
             id=str(row.pk),
             name=row.name,
             targets=tuple(_target(target) for target in by_upstream[row.pk]),
-            timeouts=contract.Timeouts(
-                connect=row.connect_timeout,
-                first_byte=row.first_byte_timeout,
-                idle=row.idle_timeout,
-            ),
+            timeouts=_timeouts(row),
             preserve_host=row.preserve_host,
             tls_verify=row.tls_verify,
             fail_threshold=row.fail_threshold,
             fail_seconds=row.fail_seconds,
+            breaker=contract.Breaker(
+                failures=row.fail_threshold,
+                seconds=row.fail_seconds,
+                error_percent=row.fail_percent,
+                least_calls=row.fail_least_calls,
+                on_status=row.fail_on_status,
+                on_timeout=row.fail_on_timeout,
+            ),
+            retries=contract.Retries(
+                most=row.retries,
+                on_timeout=row.retry_timeouts,
+                statuses=tuple(sorted(row.retry_statuses)),
+                budget_percent=row.retry_budget_percent,
+                budget_per_second=row.retry_budget_per_second,
+            ),
+            probe=_probe(row),
+            max_connections=row.max_connections,
+            max_waiting=row.max_waiting,
         )
         for row in rows
+    )
+
+
+def _timeouts(row: models.Upstream) -> contract.Timeouts:
+    return contract.Timeouts(
+        connect=row.connect_timeout,
+        first_byte=row.first_byte_timeout,
+        idle=row.idle_timeout,
+        total=row.total_timeout,
+    )
+
+
+def _probe(row: models.Upstream) -> contract.Probe | None:
+    if not row.probe_path:
+        return None
+    return contract.Probe(
+        path=row.probe_path,
+        interval=row.probe_interval,
+        timeout=row.probe_timeout,
+        status=row.probe_status,
+        healthy_after=row.probe_healthy_after,
+        unhealthy_after=row.probe_unhealthy_after,
     )
 
 
@@ -191,7 +232,10 @@ def _target(row: models.Target) -> contract.Target:
 
 
 def _apis(
-    rows: list[models.Api], prompt_ids: dict[UUID, str], limits: Limits
+    rows: list[models.Api],
+    prompt_ids: dict[UUID, str],
+    limits: Limits,
+    upstreams: dict[str, contract.Upstream],
 ) -> tuple[contract.Api, ...]:
     routes = _by(models.Route.objects.filter(api__in=[row.pk for row in rows]), "api_id")
     return tuple(
@@ -203,7 +247,7 @@ def _apis(
             hosts=tuple(sorted(row.hosts)),
             upstream_id=str(row.upstream_id) if row.upstream_id else None,
             prompt_id=prompt_ids.get(row.pk),
-            routes=_routes(row, routes[row.pk]),
+            routes=_routes(row, routes[row.pk], upstreams),
             key_required=row.key_required,
             key_header=row.key_header.lower(),
             key_query=row.key_query or None,
@@ -223,7 +267,9 @@ def _body_limit(row: models.Api) -> tuple[policies.Policy, ...]:
     return () if row.max_body_bytes is None else (policies.BodyLimit(row.max_body_bytes),)
 
 
-def _routes(api: models.Api, rows: list[models.Route]) -> tuple[contract.Route, ...]:
+def _routes(
+    api: models.Api, rows: list[models.Route], upstreams: dict[str, contract.Upstream]
+) -> tuple[contract.Route, ...]:
     """The enabled ones; an HTTP API that has none at all serves every path below it."""
     if api.kind == models.Api.Kind.HTTP and not rows:
         # Derived from the API's id, so that usage finds the same route at each compilation.
@@ -234,10 +280,28 @@ def _routes(api: models.Api, rows: list[models.Route]) -> tuple[contract.Route, 
             path=row.path,
             methods=tuple(sorted(row.methods)),
             rewrite=row.rewrite or None,
+            timeouts=_route_timeouts(row, upstreams.get(str(api.upstream_id))),
+            retries=row.retries,
         )
         for row in sorted(rows, key=lambda row: row.pk)
         if row.enabled
     )
+
+
+def _route_timeouts(
+    row: models.Route, upstream: contract.Upstream | None
+) -> contract.Timeouts | None:
+    """The upstream's with those that the route has itself; None where it has none."""
+    own = {
+        "connect": row.connect_timeout,
+        "first_byte": row.first_byte_timeout,
+        "idle": row.idle_timeout,
+        "total": row.total_timeout,
+    }
+    own = {name: seconds for name, seconds in own.items() if seconds is not None}
+    if not own or upstream is None:
+        return None
+    return msgspec.structs.replace(upstream.timeouts, **own)
 
 
 def _plans(limits: Limits) -> tuple[contract.Plan, ...]:

@@ -83,6 +83,12 @@ def validate_rewrite(value: str, path: str) -> None:
         raise ValidationError(f"{names} is not in the route's path.")
 
 
+def validate_probe_path(value: str) -> None:
+    """A path, perhaps with a query, as it goes onto the wire."""
+    if not re.fullmatch(r"/[!-\"$-~]*", value):
+        raise ValidationError("Start the path with /; spaces and # must be percent-encoded.")
+
+
 def validate_header_name(value: str) -> None:
     if not _TOKEN.fullmatch(value):
         raise ValidationError("A header name has only letters, digits and hyphens.")

@@ -7,13 +7,15 @@ from typing import Any
 from django.contrib.admin import register
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
 from catalog.admin.addresses import api_address, api_curl_line
 from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline
+from catalog.admin.cells import link
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.widgets import chips_field
 from catalog.models import Api, Route
@@ -89,11 +91,59 @@ class RouteInline(CatalogInline):
     model = Route
     form = RouteForm
     formset = RouteFormSet
-    fields = ["path", "methods", "rewrite", "enabled"]
+    fields = ["path", "methods", "rewrite", "enabled", "more"]
+    readonly_fields = ["more"]
     help = (
         "Which calls are forwarded. Without any route, every path below the listen path is. "
-        "A name in braces stands for one segment of the path, and may be used in the rewrite."
+        "A name in braces stands for one segment of the path, and may be used in the rewrite. "
+        "A route's own page has its time-outs."
     )
+
+    @display(description="More")
+    def more(self, route: Route) -> str:
+        return "" if route._state.adding else link(route, "Time-outs")
+
+
+@register(Route, site=tenant_site)
+class RouteAdmin(CatalogAdmin):
+    """Reached from its API's page, where routes are added and deleted too."""
+
+    form = RouteForm
+    fieldsets = [
+        (None, {"fields": ["path", "methods", "rewrite", "enabled"]}),
+        (
+            "In place of the upstream's",
+            {
+                "fields": [
+                    ("connect_timeout", "first_byte_timeout"),
+                    ("idle_timeout", "total_timeout"),
+                    "retries",
+                ]
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("api")
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        return {}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Route | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Route, form: Any, change: bool) -> None:
+        apis.save_route(route=obj)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return redirect("admin:catalog_api_changelist")
+
+    def panel(self, request: HttpRequest, obj: Route) -> dict[str, Any]:
+        address = reverse("admin:catalog_api_change", args=[obj.api_id])
+        return {"links": [{"label": f"A route of {obj.api}", "url": address}]}
 
 
 class ApiForm(CatalogForm):

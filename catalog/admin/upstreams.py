@@ -11,10 +11,22 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from catalog.admin.base import CatalogAdmin, CatalogInline
+from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline
+from catalog.admin.widgets import Chips
 from catalog.models import Target, Upstream
+from catalog.models.upstreams import RETRY_STATUSES
 from catalog.services import upstreams
 from tenants.sites import tenant_site
+
+
+class UpstreamForm(CatalogForm):
+    retry_statuses = forms.TypedMultipleChoiceField(
+        choices=[(code, str(code)) for code in RETRY_STATUSES],
+        coerce=int,
+        required=False,
+        widget=Chips,
+        help_text=Upstream._meta.get_field("retry_statuses").help_text,
+    )
 
 
 class TargetForm(forms.ModelForm):
@@ -52,6 +64,7 @@ class TargetInline(CatalogInline):
 
 @register(Upstream, site=tenant_site)
 class UpstreamAdmin(CatalogAdmin):
+    form = UpstreamForm
     list_display = ["name", "target_count", "api_count", "first_byte_timeout", "updated_at"]
     search_fields = ["name", "description", "targets__url"]
     inlines = [TargetInline]
@@ -62,13 +75,46 @@ class UpstreamAdmin(CatalogAdmin):
             {
                 "classes": ["collapse"],
                 "fields": [
-                    "connect_timeout",
-                    "first_byte_timeout",
-                    "idle_timeout",
+                    ("connect_timeout", "first_byte_timeout"),
+                    ("idle_timeout", "total_timeout"),
+                    ("max_connections", "max_waiting"),
                     "preserve_host",
                     "tls_verify",
-                    "fail_threshold",
-                    "fail_seconds",
+                ],
+            },
+        ),
+        (
+            "Retries",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "retries",
+                    "retry_statuses",
+                    "retry_timeouts",
+                    ("retry_budget_percent", "retry_budget_per_second"),
+                ],
+            },
+        ),
+        (
+            "When a target is left out",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("fail_threshold", "fail_seconds"),
+                    ("fail_percent", "fail_least_calls"),
+                    "fail_on_status",
+                    "fail_on_timeout",
+                ],
+            },
+        ),
+        (
+            "Probes",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    ("probe_path", "probe_status"),
+                    ("probe_interval", "probe_timeout"),
+                    ("probe_unhealthy_after", "probe_healthy_after"),
                 ],
             },
         ),

@@ -34,7 +34,18 @@ _FIELDS = [
 class RouteSerializer(ChildSerializer):
     class Meta:
         model = Route
-        fields = ["id", "path", "methods", "rewrite", "enabled"]
+        fields = [
+            "id",
+            "path",
+            "methods",
+            "rewrite",
+            "enabled",
+            "connect_timeout",
+            "first_byte_timeout",
+            "idle_timeout",
+            "total_timeout",
+            "retries",
+        ]
 
 
 class ApiSerializer(serializers.ModelSerializer):

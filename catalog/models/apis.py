@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from catalog.models.base import Row
@@ -92,6 +93,17 @@ class Api(Row):
         return self.name
 
 
+def _upstreams(name: str) -> models.FloatField:
+    """A time-out that a route may have in place of its upstream's."""
+    return models.FloatField(
+        name,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.1)],
+        help_text="Empty: as the upstream says.",
+    )
+
+
 class Route(Row):
     """One path of an API. An API of kind ``http`` without routes serves every path below it."""
 
@@ -113,6 +125,16 @@ class Route(Row):
         help_text="Path sent to the upstream; may use the names in braces. Empty: the same path.",
     )
     enabled = models.BooleanField(default=True)
+    connect_timeout = _upstreams("connect time-out, s")
+    first_byte_timeout = _upstreams("first byte time-out, s")
+    idle_timeout = _upstreams("idle time-out, s")
+    total_timeout = _upstreams("whole call time-out, s")
+    retries = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(5)],
+        help_text="Further attempts. Empty: as the upstream says.",
+    )
 
     class Meta:
         ordering = ["api", "path"]

@@ -38,11 +38,62 @@ class Target(Struct, frozen=True, gc=False):
 
 
 class Timeouts(Struct, frozen=True, gc=False):
-    """All in seconds. ``first_byte`` runs from the request's end to the response's head."""
+    """All in seconds. ``first_byte`` runs from the request's end to the response's head,
+    ``total`` from the first attempt to the answer's last byte; None where nothing limits that.
+    """
 
     connect: float = 5.0
     first_byte: float = 60.0
     idle: float = 60.0
+    total: float | None = None
+
+
+class Retries(Struct, frozen=True, gc=False):
+    """What is tried again. Nothing is that may have had an effect: only what was not sent, and
+    calls that are idempotent or carry an ``Idempotency-Key`` and had no byte of an answer.
+    """
+
+    most: int = 2
+    """Further attempts for one call."""
+    on_timeout: bool = False
+    statuses: tuple[int, ...] = ()
+    """Answers that are tried again like a connection that broke."""
+    budget_percent: int = 20
+    """Of an upstream's calls in the last ten seconds, in one worker."""
+    budget_per_second: int = 3
+    """So many are always allowed."""
+
+
+class Breaker(Struct, frozen=True, gc=False):
+    """When a target is left out. Failed connections and broken answers always count.
+
+    After ``seconds`` one call is let through to see; its outcome decides for all.
+    """
+
+    failures: int = 3
+    """In a row."""
+    seconds: float = 10.0
+    error_percent: int = 0
+    """Of the calls in the last ten seconds, once there were ``least_calls``; 0: not looked at."""
+    least_calls: int = 20
+    on_status: bool = False
+    """An answer of 500 or above is a failure."""
+    on_timeout: bool = False
+    """So is one that takes too long."""
+
+
+class Probe(Struct, frozen=True, gc=False):
+    """Calls that a worker makes to see whether a target is well. Times in seconds."""
+
+    path: str
+    """Below the target's own path, with the query."""
+    interval: float = 10.0
+    timeout: float = 2.0
+    status: int = 200
+    healthy_after: int = 2
+    """Answers in a row with that status after which a target is used again."""
+    unhealthy_after: int = 3
+    """Other answers, or none, in a row after which it is left out."""
 
 
 class Upstream(Struct, frozen=True, gc=False):
@@ -59,6 +110,13 @@ class Upstream(Struct, frozen=True, gc=False):
     """Consecutive connection failures after which a target is left out."""
     fail_seconds: float = 10.0
     """How long a failed target is left out before it is tried again."""
+    breaker: Breaker = Breaker()
+    retries: Retries = Retries()
+    probe: Probe | None = None
+    max_connections: int = 2000
+    """To each target, from each worker."""
+    max_waiting: int = 200
+    """Calls that may wait for one of them."""
 
 
 class Route(Struct, frozen=True, gc=False):
@@ -76,6 +134,10 @@ class Route(Struct, frozen=True, gc=False):
     methods: tuple[str, ...] = ()
     rewrite: str | None = None
     policies: tuple[Policy, ...] = ()
+    timeouts: Timeouts | None = None
+    """In place of the upstream's."""
+    retries: int | None = None
+    """Further attempts, in place of the upstream's ``Retries.most``."""
 
 
 class Api(Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.forms.models import model_to_dict
 
 from catalog.models import AIModel, Api, Application, Plan, Provider, Route, Upstream
 from catalog.services import publishing
@@ -23,6 +24,14 @@ def rows(prefix: str, *forms: dict[str, Any], initial: int = 0) -> dict[str, Any
     for index, form in enumerate(forms):
         data |= {f"{prefix}-{index}-{name}": value for name, value in form.items()}
     return data
+
+
+def posted(row: Any, **fields: Any) -> dict[str, Any]:
+    """The row's form as it stands, with these fields changed."""
+    given = model_to_dict(row) | fields
+    return {
+        name: value for name, value in given.items() if value is not None and value is not False
+    }
 
 
 def api_form(*routes: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -147,12 +156,7 @@ def test_a_target_is_refused_at_its_address(
     tier.private_upstreams = False
     tier.save()
     body = {
-        "name": "Orders",
-        "connect_timeout": 5,
-        "first_byte_timeout": 60,
-        "idle_timeout": 60,
-        "fail_threshold": 3,
-        "fail_seconds": 10,
+        **posted(Upstream(name="Orders")),
         **rows("targets", {"url": url, "weight": 1, "enabled": "on"}),
     }
     page = client.post(of("upstream", "add"), body)
