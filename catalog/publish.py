@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django_tenants.utils import tenant_context
 
-from catalog import store
+from catalog import limit_fill, store
 from catalog.models import Publication
 from catalog.snapshot import compile_snapshot
 from catalog.snapshot_checks import problems
@@ -98,6 +98,8 @@ def _publish(tenant: Tenant) -> Outcome:
     version = _next_version(in_force)
     blob = encode(msgspec.structs.replace(snapshot, version=version))
     try:
+        if there:
+            limit_fill.prepare(snapshot)
         if not store.put(tenant_id, version, _digest(blob), blob):
             return Outcome.waiting("A newer version is in force already.")
     except store.StoreError as error:

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from django.core.exceptions import ValidationError
 
+from catalog import limit_checks
 from catalog.selectors import path_shape, same_hosts
 from catalog.validators import validate_rewrite, validate_route_path
 from contract.snapshot import Api, Prompt, TenantSnapshot
@@ -17,6 +18,7 @@ from contract.templates import TemplateError, placeholders
 def problems(snapshot: TenantSnapshot) -> list[str]:
     """A sentence for each thing wrong; empty for a snapshot that can be served."""
     found = [*_duplicates(snapshot), *_references(snapshot), *_listen_paths(snapshot)]
+    found += limit_checks.problems(snapshot)
     for api in snapshot.apis:
         found += _routes(api)
     for prompt in snapshot.prompts:

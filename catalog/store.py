@@ -82,6 +82,6 @@ def remove(tenant_id: str) -> None:
     """Takes the tenant out of the store and announces it."""
     with client().pipeline(transaction=True) as pipe:
         pipe.hdel(keys.SNAPSHOT_INDEX, tenant_id)
-        pipe.delete(keys.snapshot_blob(tenant_id))
+        pipe.delete(keys.snapshot_blob(tenant_id), keys.limits_rebuilt(tenant_id))
         pipe.publish(keys.SNAPSHOT_CHANNEL, tenant_id)
         pipe.execute()

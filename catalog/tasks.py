@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from catalog.limit_rebuild import rebuild_lost
 from catalog.publish import publish
 from catalog.reconcile import reconcile
 from tenants.models import Tenant
@@ -27,3 +28,9 @@ def reconcile_changes() -> None:
 def reconcile_all() -> None:
     """Compares everything; runs every hour."""
     reconcile(full=True)
+
+
+@shared_task(name="catalog.rebuild_limits")
+def rebuild_limits() -> None:
+    """Fills calendar counters that were lost with Valkey; looks every two seconds."""
+    rebuild_lost()

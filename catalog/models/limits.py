@@ -168,7 +168,10 @@ class Limit(Row):
 
     def _contradictions(self) -> list[tuple[str, str, str]]:
         """(field, code, sentence); the later of two for a field wins."""
-        measure, found = self.Measure(self.measure), []
+        found: list[tuple[str, str, str]] = []
+        if self.measure not in self.Measure.values:
+            return found  # which the field itself tells
+        measure = self.Measure(self.measure)
         if self.amount is not None and self.amount <= 0:
             found.append(("amount", "too_small", "Let at least something through: more than 0."))
         elif self.amount is not None and measure != measure.COST and self.amount % 1:

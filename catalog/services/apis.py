@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from catalog import selectors
-from catalog.models import Api, Prompt, Route
+from catalog.models import Api, Limit, Prompt, Route
 from catalog.services import publishing, rows, tiers
 from catalog.validators import RESERVED_PATHS, validate_rewrite
 
@@ -36,6 +36,7 @@ def check_api(api: Api) -> None:
     _check_kind(api)
     _check_listen_path(api)
     _check_hosts(api)
+    _check_users(api)
     if api.key_header.lower() in _RESERVED_HEADERS:
         raise ValidationError(
             {"key_header": ValidationError("HTTP itself needs this header.", code="reserved")}
@@ -87,6 +88,13 @@ def _check_hosts(api: Api) -> None:
         message = f"{', '.join(foreign)} is not a host of this tenant. Its hosts: "
         message += ", ".join(selectors.own_hosts()) + "."
         raise ValidationError({"hosts": ValidationError(message, code="unknown_host")})
+
+
+def _check_users(api: Api) -> None:
+    """Limits for each end user need to know who that is."""
+    if not api.user_from and api.limits.filter(per=Limit.Per.USER).exists():
+        message = "This API has limits for each end user: change these first."
+        raise ValidationError({"user_from": ValidationError(message, code="in_use")})
 
 
 def check_publishable(api: Api) -> None:

@@ -7,13 +7,17 @@ from django.utils.module_loading import autodiscover_modules
 
 
 class WiringConfig(AppConfig):
-    """Makes our Celery application the one that tasks are sent through, and loads the pages
-    that the apps register with the two consoles."""
+    """Makes our Celery application the one that tasks are sent through, tells the catalogue
+    where usage is recorded, and loads the pages that the apps register with the two consoles."""
 
     name = "config"
     verbose_name = "Wiring"
 
     def ready(self) -> None:
         import config.celery  # noqa: F401
+        from analytics import limits
+        from catalog import limit_fill
+
+        limit_fill.read_from(limits)
 
         autodiscover_modules("admin")

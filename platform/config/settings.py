@@ -127,6 +127,11 @@ CELERY_TASK_DEFAULT_QUEUE = "hubpo"
 CELERY_BEAT_SCHEDULE = {
     "reconcile-snapshots": {"task": "catalog.reconcile", "schedule": timedelta(seconds=30)},
     "reconcile-all-snapshots": {"task": "catalog.reconcile_all", "schedule": timedelta(hours=1)},
+    "rebuild-limits": {
+        "task": "catalog.rebuild_limits",
+        "schedule": timedelta(seconds=2),
+        "options": {"expires": 2},
+    },
     "purge-deleted-tenants": {"task": "tenants.purge_deleted", "schedule": timedelta(minutes=5)},
     "ingest-usage": {
         "task": "analytics.ingest",

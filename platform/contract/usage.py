@@ -10,6 +10,22 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
+NOT_COUNTED = frozenset(
+    {
+        "body_too_large",
+        "budget_exceeded",
+        "concurrency_limited",
+        "limits_unavailable",
+        "price_unknown",
+        "quota_exceeded",
+        "rate_limit_exceeded",
+        "token_limit_exceeded",
+        "user_required",
+    }
+)
+"""Error codes of calls that had a plan, or needed none, and were refused before limits on calls
+counted them. Whoever sums records up to know what such a limit has counted leaves them out."""
+
 
 class UsageEvent(Struct, frozen=True, array_like=True):
     id: str

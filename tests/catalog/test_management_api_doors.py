@@ -29,12 +29,12 @@ from catalog.services import access
 # (method, path); {upstreams} and so on stand for the id of such a row.
 READS = [
     *(("get", f"/api/{name}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions", "providers",
-        "models", "prompts", "publications",
+        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
+        "providers", "models", "prompts", "publications",
     )),
     *(("get", f"/api/{name}/{{{name}}}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions", "providers",
-        "models", "prompts", "publications",
+        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
+        "providers", "models", "prompts", "publications",
     )),
     ("get", "/api/prompts/{prompts}/versions/"),
     ("get", "/api/prompts/{prompts}/versions/1/"),

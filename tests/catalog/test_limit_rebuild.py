@@ -1,0 +1,224 @@
+"""Counters of days and months hold what the records say, also after Valkey lost them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from analytics.ingest.stream import Stream
+from catalog import limit_fill, limit_rebuild, store
+from catalog.limit_counters import counted
+from catalog.models import Limit
+from catalog.publish import publish
+from catalog.services.limits import save_limit
+from catalog.snapshot import compile_snapshot
+from contract import keys
+from contract.counters import read
+from contract.periods import period_at
+from tests.analytics.usage import happen
+
+NOON = datetime(2031, 3, 14, 12, tzinfo=UTC)
+"""In time to come, or the counters would have ended already."""
+YESTERDAY, LAST_MONTH = NOON - timedelta(days=1), NOON - timedelta(days=20)
+
+
+@pytest.fixture(autouse=True)
+def _at_noon(monkeypatch):
+    monkeypatch.setattr(limit_fill, "time", NOON.timestamp)
+    yield
+    for name in store.client().scan_iter("hubpo:limit:*"):
+        store.client().delete(name)
+
+
+@pytest.fixture
+def rows(catalogue, alice):
+    """A calendar limit at every place and for everything that it can be counted for."""
+    from catalog.services import access
+
+    access.approve_subscription(subscription=catalogue.subscription, actor=alice)
+    for place, pers in Limit.PERS.items():
+        on = {place: getattr(catalogue, place)} if place else {}
+        for per in pers:
+            if per == "user":
+                continue
+            for window in ("calendar_day", "calendar_month"):
+                save_limit(limit=Limit(amount=1000, window=window, per=per, **on))
+    return catalogue
+
+
+def ours(rows, **fields):
+    ids = {
+        "api_id": rows.api.pk,
+        "application_id": rows.application.pk,
+        "plan_id": rows.plan.pk,
+        "key_id": rows.key.pk,
+    }
+    return ids | fields
+
+
+def reading(tenant, one):
+    period = period_at(one.limit.period, tenant.time_zone, NOON.timestamp()).name
+    return read(store.client().hgetall(one.name(str(tenant.pk), period)), {}, 0, 0).used
+
+
+def used(tenant):
+    """What each calendar counter says: (place, scope, what is counted, period) -> amount."""
+    with tenant:
+        snapshot = compile_snapshot(tenant, 1)
+    return {
+        (one.place, one.scope, one.identifier, one.limit.measure, one.limit.period): reading(
+            tenant, one
+        )
+        for one in counted(snapshot)
+        if one.limit.period
+    }
+
+
+def test_every_counter_is_what_the_records_say(rows, alice_tenant):
+    happen(alice_tenant, NOON, 3, **ours(rows))
+    happen(alice_tenant, NOON, 2, **ours(rows, key_id="", status=502, error_code="upstream_broken"))
+    happen(alice_tenant, YESTERDAY, 10, **ours(rows))
+    happen(alice_tenant, LAST_MONTH, 100, **ours(rows))
+    # None of these was let through.
+    happen(alice_tenant, NOON, 7, **ours(rows, status=429, error_code="rate_limit_exceeded"))
+    happen(
+        alice_tenant, NOON, 7, **ours(rows, plan_id="", status=401, error_code="api_key_missing")
+    )
+    filled = limit_rebuild.rebuild(alice_tenant, again=False)
+    assert filled
+    got = used(alice_tenant)
+    for (place, scope, identifier, _, period), amount in got.items():
+        todays = 3 if scope == "key" or place == "key" else 5
+        expected = todays + (10 if period == "month" else 0)
+        if (scope, identifier) == ("api", str(rows.models_api.pk)) or identifier == str(
+            rows.prompt.api_id
+        ):
+            expected = 0
+        assert amount == expected, (place, scope, identifier, period)
+    assert len(got) == 2 * 17
+
+
+def test_tokens_and_money_are_summed_by_currency(rows, alice_tenant):
+    for fields in (
+        {"measure": "tokens", "window": "calendar_day"},
+        {"measure": "cost", "currency": "EUR", "window": "calendar_day"},
+        {"measure": "cost", "currency": "USD", "window": "calendar_day"},
+    ):
+        save_limit(limit=Limit(amount=50, application=rows.application, **fields))
+    spent = ours(rows, model="m", input_tokens=10, output_tokens=5, cost_micros=700)
+    happen(alice_tenant, NOON, 2, **spent, currency="EUR")
+    happen(alice_tenant, NOON, 1, **spent, currency="USD")
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    with alice_tenant:
+        snapshot = compile_snapshot(alice_tenant, 1)
+    found = {
+        (one.limit.measure, one.limit.currency): reading(alice_tenant, one)
+        for one in counted(snapshot)
+        if one.place == "application" and one.limit.measure != "calls"
+    }
+    assert found == {("tokens", "USD"): 45, ("cost", "EUR"): 1400, ("cost", "USD"): 700}
+
+
+def test_the_day_begins_at_midnight_in_the_tenants_time_zone(rows, alice_tenant):
+    alice_tenant.time_zone = "Asia/Kolkata"
+    alice_tenant.save()
+    before, after = (
+        datetime(2031, 3, 13, 18, 29, tzinfo=UTC),
+        datetime(2031, 3, 13, 18, 31, tzinfo=UTC),
+    )
+    happen(alice_tenant, before, 4, **ours(rows))
+    happen(alice_tenant, after, 3, **ours(rows))
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    got = used(alice_tenant)
+    assert got["", "tenant", "", "calls", "day"] == 3
+    assert got["", "tenant", "", "calls", "month"] == 7
+
+
+def test_what_gateways_counted_meanwhile_is_neither_lost_nor_counted_twice(rows, alice_tenant):
+    happen(alice_tenant, NOON, 10, **ours(rows))
+    month = period_at("month", "UTC", NOON.timestamp())
+    counter = keys.limit_counter(str(alice_tenant.pk), "calls", "tenant", month.name)
+    store.client().hset(counter, "u", 4)  # let through since the loss, and recorded among the 10
+    limit_rebuild.rebuild(alice_tenant, again=True)
+    assert used(alice_tenant)["", "tenant", "", "calls", "month"] == 10
+    store.client().hincrby(counter, "u", 5)
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    assert used(alice_tenant)["", "tenant", "", "calls", "month"] == 15
+    # What was held up in a journal comes in later, and the second filling adds it.
+    happen(alice_tenant, NOON, 5 + 3, **ours(rows))
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    assert used(alice_tenant)["", "tenant", "", "calls", "month"] == 18
+    assert store.client().expiretime(counter) > month.end
+
+
+def test_a_lost_valkey_is_noticed_and_filled_once_and_once_more(
+    charlie_tenant, rows, alice_tenant, monkeypatch
+):
+    for tenant in (alice_tenant, charlie_tenant):
+        publish(tenant)
+    assert set(limit_rebuild.rebuild_lost()) == {alice_tenant, charlie_tenant}
+    assert limit_rebuild.rebuild_lost() == []
+    happen(alice_tenant, NOON, 6, **ours(rows))
+    for tenant in (alice_tenant, charlie_tenant):
+        store.client().delete(keys.limits_rebuilt(str(tenant.pk)))
+    for name in store.client().scan_iter(f"hubpo:limit:{{{alice_tenant.pk}}}:*"):
+        store.client().delete(name)
+    assert set(limit_rebuild.rebuild_lost()) == {alice_tenant, charlie_tenant}
+    assert used(alice_tenant)["", "tenant", "", "calls", "day"] == 6
+    later = NOON + timedelta(seconds=limit_fill.AGAIN_SECONDS + 1)
+    monkeypatch.setattr(limit_rebuild, "time", later.timestamp)
+    assert limit_rebuild.rebuild_lost() == [alice_tenant]
+    assert limit_rebuild.rebuild_lost() == []
+
+
+def test_usage_that_is_not_recorded_yet_is_waited_for(rows, alice_tenant, settings, monkeypatch):
+    monkeypatch.setattr(limit_rebuild, "RECORDED_SECONDS", 0.2)
+    entry = store.client().xadd(keys.USAGE_STREAM, {"e": b"not yet"})
+    try:
+        assert limit_rebuild.rebuild_lost() == []
+        assert not store.client().exists(keys.limits_rebuilt(str(alice_tenant.pk)))
+    finally:
+        store.client().xdel(keys.USAGE_STREAM, entry)
+    assert limit_rebuild.rebuild_lost() == [alice_tenant]
+    Stream(settings.REDIS_URL).close()
+
+
+def test_a_new_limit_knows_what_was_used_before_it(catalogue, alice_tenant, committed, alice):
+    publish(alice_tenant)
+    limit_rebuild.rebuild_lost()
+    happen(alice_tenant, NOON, 9, **ours(catalogue))
+    with committed():
+        save_limit(limit=Limit(amount=20, window="calendar_day", api=catalogue.api))
+    assert used(alice_tenant)["api", "api", str(catalogue.api.pk), "calls", "day"] == 9
+    mark = store.client().get(keys.limits_rebuilt(str(alice_tenant.pk)))
+    with committed():
+        row = catalogue.api.limits.get()
+        row.amount = 30
+        save_limit(limit=row)
+    assert store.client().get(keys.limits_rebuilt(str(alice_tenant.pk))) == mark
+
+
+def test_another_tenants_usage_and_invented_usage_do_not_count(charlie_tenant, rows, alice_tenant):
+    from django.db import connection
+
+    happen(charlie_tenant, NOON, 50, **ours(rows))
+    happen(alice_tenant, NOON, 5, **ours(rows))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE public.analytics_usagerecord SET demo = true WHERE tenant_id = %s",
+            [alice_tenant.pk],
+        )
+    assert limit_rebuild.rebuild(alice_tenant, again=False) == {}
+
+
+def test_the_command_fills_and_refuses_unknown_tenants(rows, alice_tenant):
+    happen(alice_tenant, NOON, 2, **ours(rows))
+    out = StringIO()
+    call_command("rebuild_limits", "alice", stdout=out)
+    assert out.getvalue().startswith("alice: ")
+    assert used(alice_tenant)["", "tenant", "", "calls", "day"] == 2
+    with pytest.raises(CommandError, match="no tenant nobody"):
+        call_command("rebuild_limits", "nobody")
