@@ -150,7 +150,7 @@ class Application:
         """Everything a call needs. Raises OSError and ValueError for settings that cannot work."""
         settings = self.settings
         sealer = Sealer(settings.secret_key)
-        journal = Journal(settings.journal, settings.segment_bytes)
+        journal = Journal(settings.journal, settings.segment_bytes, settings.journal_bytes)
         self._stack.callback(journal.close)
         shipper = Shipper(journal, settings.redis_url)
         shipper.start()

@@ -242,6 +242,28 @@ class NoHealthyTarget(UpstreamError):
     sent = False
 
 
+class UsageUnrecordable(GatewayError):
+    """The disk of the gateway is full, or the journal at its limit: nothing was sent."""
+
+    status = 503
+    code = "usage_unrecordable"
+    title = "Usage cannot be recorded"
+    sentence = (
+        "The gateway cannot record calls at the moment and so makes none. Try again shortly; "
+        "the operator must free disk space or restore Valkey if it lasts."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(headers=[(b"retry-after", b"1")])
+
+
+class GatewayLost(GatewayError):
+    """In records only: a worker ended while the call was upstream. Nobody reads this answer."""
+
+    code = "gateway_lost"
+    title = "Gateway lost"
+
+
 class UpstreamTimeout(UpstreamError):
     status = 504
     code = "upstream_timeout"

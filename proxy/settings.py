@@ -16,7 +16,9 @@ class Settings(Struct, frozen=True):
     """Directory of the usage segments; shared by all workers of a machine."""
     secret_key: str
     """Opens provider credentials; see ``contract.secrets``."""
-    segment_bytes: int = 16 * 1024 * 1024
-    """Size at which a usage segment is closed and the next begun."""
+    segment_bytes: int = 1024 * 1024
+    """Size of a usage segment. Each worker has at least three."""
+    journal_bytes: int = 4 * 1024 * 1024 * 1024
+    """What all usage files together may take while Valkey is down; then calls are refused."""
     drain_seconds: float = 5.0
     """How long calls in flight may take to finish after the stop."""

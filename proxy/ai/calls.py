@@ -43,6 +43,7 @@ async def call(
     """
     exchange.model_id = model.id
     exchange.model = model.name
+    exchange.begin()
     deployment = gateway.balance.pick(model.id, model.order)
     if deployment is None:
         raise ModelUnavailable

@@ -1,152 +1,298 @@
 """Usage events on disk, before the answer is over, so that they outlive a kill -9.
 
-A segment is a file of records, each four bytes of big-endian length and an encoded
-``UsageEvent``. One worker appends to it and holds an exclusive lock on it for as long as
-it lives; a segment without a lock is an orphan that any worker may ship. How far a
-segment is shipped stands in a file beside it.
+A worker has files of its own, which begin with its name: one of slots, which say what it
+knows of the calls that are upstream now (``slots``), and segments of records (``segment``).
+Files of workers that are gone are adopted by any that lives.
+
+No call goes upstream whose record might find no room. So there are always spare segments,
+allocated on the disk, with room for the largest record of every call under way; segments
+that were shipped are used again. Where no more can be had, since the disk is full or the
+journal at its limit, calls are refused until there is room. What they were refused with is
+then not recorded: the upstream has not seen them.
 """
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import logging
+import math
 import os
 import secrets
 from pathlib import Path
 from time import monotonic, time_ns
 
-from contract.usage import UsageEvent, encode
+import msgspec
+
+from contract.usage import UsageEvent, decode, encode
+from proxy.errors import GatewayLost, UsageUnrecordable
+from proxy.usage import slots as slot_files
+from proxy.usage.files import WORD
+from proxy.usage.segment import HEADER, SUFFIX, Segment
+from proxy.usage.slots import SLOT, Slot, Slots
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".usage"
-_CURSOR = ".cursor"
-_LONGEST = 1 << 20
+MOST = 4096
+"""Bytes that a record may take."""
+SPARES = 2
+PROBE_SECONDS = 0.5
+"""How often a disk that was full is tried again."""
 _COMPLAIN_SECONDS = 10.0
-
-
-class Segment:
-    """One locked file. ``closed``: nothing will be appended any more."""
-
-    def __init__(self, path: Path, descriptor: int, *, closed: bool) -> None:
-        self.path = path
-        self.closed = closed
-        self.size = os.fstat(descriptor).st_size
-        self._file = descriptor
-        self._cursor_file = os.open(path.with_suffix(_CURSOR), os.O_RDWR | os.O_CREAT, 0o600)
-        self.cursor = int.from_bytes(os.pread(self._cursor_file, 8, 0))
-
-    def __repr__(self) -> str:
-        return f"<Segment {self.path.name}: {self.cursor} of {self.size} bytes shipped>"
-
-    def append(self, record: bytes) -> None:
-        """All or nothing. Raises OSError."""
-        written = os.write(self._file, record)
-        if written != len(record):
-            os.ftruncate(self._file, self.size)
-            raise OSError("The disk is full.")
-        self.size += written
-
-    def read(self, most: int) -> tuple[list[bytes], int]:
-        """Whole events from the cursor on, about ``most`` bytes, and the offset after them.
-
-        Nothing where the rest is torn: cut off in the middle, or no record at all.
-        """
-        data = os.pread(self._file, most, self.cursor)
-        events, at = [], 0
-        while len(data) - at > 4:
-            length = int.from_bytes(data[at : at + 4])
-            if not 0 < length < _LONGEST or at + 4 + length > len(data):
-                break
-            events.append(data[at + 4 : at + 4 + length])
-            at += 4 + length
-        return events, self.cursor + at
-
-    def advance(self, cursor: int) -> None:
-        """Everything before ``cursor`` is in the stream."""
-        os.pwrite(self._cursor_file, cursor.to_bytes(8), 0)
-        self.cursor = cursor
-
-    def delete(self) -> None:
-        if self.cursor < self.size:
-            logger.warning("%r ends in a torn record, which is dropped.", self)
-        self.path.unlink(missing_ok=True)
-        self.path.with_suffix(_CURSOR).unlink(missing_ok=True)
-        self.release()
-
-    def release(self) -> None:
-        """Lets go of the lock: whatever is left is an orphan."""
-        os.close(self._file)
-        os.close(self._cursor_file)
+_SLOT_MOST = SLOT - WORD
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Journal:
-    """The segments that this worker writes; the last one is open. Not for several threads."""
+    """What this worker writes. Not for several threads.
 
-    def __init__(self, directory: Path, segment_bytes: int) -> None:
+    ``refused``: calls for which there was no room; ``unrecorded``: refusals, of whatever
+    kind, that were not recorded either; ``recovered``: calls that were lost with other
+    workers and recorded by this one.
+    """
+
+    def __init__(self, directory: Path, segment_bytes: int, most_bytes: int = 1 << 40) -> None:
+        """``most_bytes``: of all files in the directory, those of other workers included."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._most = segment_bytes
-        self._complained = 0.0
-        self.segments = [self._begin()]
+        self.name = f"{time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
+        self.refused = self.unrecorded = self.recovered = 0
+        self.waiting: list[Segment] = []
+        """Full, and not yet shipped."""
+        self.open: Segment | None = None
+        self._spares: list[Segment] = []
+        self._slots: Slots | None = None
+        self._free: list[Slot] = []
+        self._floor = 0
+        """As many slots must stay free: the spares have no room for records of more calls."""
+        self._size = segment_bytes
+        self._calls_each = (segment_bytes - HEADER) // (MOST + WORD)
+        """Calls under way for whose records a spare has room, however large they are."""
+        if not self._calls_each:
+            raise ValueError(f"A segment must have room for {MOST + WORD + HEADER} bytes.")
+        self._most = most_bytes
+        self._number = 0
+        self._files = 0
+        self._retry_at = self._complained = 0.0
+        self._make_room()
 
-    def append(self, event: UsageEvent) -> None:
-        """Writes one event. A disk that takes none is complained about, not raised."""
-        body = encode(event)
-        segment = self.segments[-1]
-        try:
-            if segment.size >= self._most:
-                segment = self._rotate()
-            segment.append(len(body).to_bytes(4) + body)
-        except OSError as error:
-            if monotonic() - self._complained > _COMPLAIN_SECONDS:
-                self._complained = monotonic()
-                logger.error("Usage cannot be recorded and is lost: %s", error)
+    # Calls
 
-    def _rotate(self) -> Segment:
-        fresh = self._begin()
-        self.segments[-1].closed = True
-        self.segments.append(fresh)
-        return fresh
+    def begin(self, known: UsageEvent | tuple[str | int, ...]) -> Slot:
+        """Takes a call before it goes upstream; ``known`` is its event so far, or the first
+        fields of it.
 
-    def _begin(self) -> Segment:
-        """A new locked segment: it gets its name only when the lock is held."""
-        name = f"{time_ns():020d}-{os.getpid()}-{secrets.token_hex(4)}"
-        draft = self.directory / f"{name}.draft"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        descriptor = os.open(draft, flags, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path = draft.with_suffix(SUFFIX)
-        draft.rename(path)
-        return Segment(path, descriptor, closed=False)
+        Raises UsageUnrecordable where its record might find no room.
+        """
+        free = self._free
+        if len(free) <= self._floor and not self._make_room():
+            self.refused += 1
+            raise UsageUnrecordable
+        outline = _encode(known)
+        if len(outline) > _SLOT_MOST:
+            outline = _brief(outline)
+        slot = free.pop()
+        block, words, start = slot
+        block[start + WORD : start + WORD + len(outline)] = outline
+        words[start // WORD] = len(outline)
+        return slot
 
-    def orphans(self) -> list[Segment]:
-        """Takes over the segments of workers that are gone."""
-        own = {segment.path for segment in self.segments}
+    def append(self, event: UsageEvent, slot: Slot | None = None) -> None:
+        """Writes the record of a call, and frees the slot that it may have taken."""
+        record = encode(event)
+        if len(record) > MOST:
+            record = _brief(record)
+        if slot is None and not self._has_room_besides():
+            self.unrecorded += 1
+            return
+        if (self.open is None or not self.open.append(record)) and not self._rotate(record):
+            return
+        if slot is not None:
+            slot[1][slot[2] // WORD] = 0
+            self._free.append(slot)
+
+    @property
+    def under_way(self) -> int:
+        """Calls that hold a slot."""
+        return (self._slots.total if self._slots is not None else 0) - len(self._free)
+
+    # Room
+
+    def _has_room_besides(self) -> bool:
+        """Whether a record can be written without the room promised to calls under way."""
+        return self._is_besides() or (self._make_room() and self._is_besides())
+
+    def _is_besides(self) -> bool:
+        spares = len(self._spares)
+        if self.open is None or self.open.end + WORD + MOST > self._size:
+            spares -= 1
+        return spares >= 0 and self.under_way <= spares * self._calls_each
+
+    def _make_room(self) -> bool:
+        """Sees to spares and slots for the calls under way and one more; whether they are there.
+
+        A disk that was full is left alone for a while.
+        """
+        if monotonic() >= self._retry_at:
+            try:
+                self._top_up()
+            except OSError as error:
+                self._retry_at = monotonic() + PROBE_SECONDS
+                self._complain(error)
+        return len(self._free) > self._floor
+
+    def _top_up(self) -> None:
+        if self._slots is None:
+            self._slots = Slots.create(self.directory / f"{self.name}{slot_files.SUFFIX}")
+            self._free = self._slots.free
+            self._promise()
+        while len(self._spares) < self._wanted():
+            self._spares.append(self._allocate())
+            self._promise()
+        if not self._free:
+            self._slots.grow()
+            self._promise()
+
+    def _wanted(self) -> int:
+        """Spares: for the calls under way, for one more, and in advance."""
+        return self.under_way // self._calls_each + SPARES
+
+    def _promise(self) -> None:
+        total = self._slots.total if self._slots is not None else 0
+        self._floor = max(0, total - len(self._spares) * self._calls_each)
+
+    def _allocate(self) -> Segment:
+        used = sum(_size(entry) for entry in os.scandir(self.directory))
+        if used + self._size > self._most:
+            raise OSError(errno.EDQUOT, f"the journal is at its limit of {self._most} bytes")
+        self._files += 1
+        return Segment.create(self.directory / f"{self.name}-{self._files}{SUFFIX}", self._size)
+
+    def _rotate(self, record: bytes) -> bool:
+        """The next spare becomes the open segment, with this record as its first.
+
+        There is one for every call under way; only once the journal is closed there is none.
+        """
+        if not self._spares:
+            return False
+        fresh = self._spares.pop(0)
+        self._number += 1
+        fresh.begin(self._number)
+        if self.open is not None:
+            self.open.rest()
+            self.waiting.append(self.open)
+        self.open = fresh
+        self._promise()
+        return fresh.append(record)
+
+    def recycle(self, segment: Segment) -> None:
+        """A waiting segment has been shipped."""
+        self.waiting.remove(segment)
+        if len(self._spares) < self._wanted() + SPARES:
+            segment.clear()
+            self._spares.append(segment)
+            self._promise()
+        else:
+            segment.delete()
+
+    def _complain(self, error: OSError) -> None:
+        if monotonic() - self._complained > _COMPLAIN_SECONDS:
+            self._complained = monotonic()
+            logger.error("Calls are refused, since usage cannot be recorded: %s", error)
+
+    # Figures
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of this worker's segments."""
+        return self._size * (len(self.waiting) + len(self._spares) + (self.open is not None))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Written and not yet shipped, full segments as a whole."""
+        unshipped = self.open.end - self.open.cursor if self.open is not None else 0
+        return self._size * len(self.waiting) + unshipped
+
+    # The end
+
+    def orphans(self) -> list[Orphan]:
+        """Takes over the files of workers that are gone. Raises OSError."""
         found = []
-        for path in sorted(self.directory.glob(f"*{SUFFIX}")):
-            if path not in own and (segment := _adopt(path)) is not None:
-                found.append(segment)
+        for path in sorted(self.directory.glob(f"*{slot_files.SUFFIX}")):
+            own = self._slots is not None and path == self._slots.path
+            if not own and (slots := Slots.adopt(path)) is not None:
+                orphan = Orphan(slots)
+                self.recovered += len(orphan.lost)
+                found.append(orphan)
         return found
 
     def close(self) -> None:
+        """Leaves nothing behind if all is shipped and no call under way."""
+        left = self.waiting_bytes or self.under_way
+        for segment in [*self.waiting, *self._spares, *([self.open] if self.open else [])]:
+            if left:
+                segment.rest()
+            else:
+                segment.delete()
+        if self._slots is not None:
+            if not left:
+                self._slots.path.unlink()
+            self._slots.close()
+        self.waiting, self._spares, self.open, self._slots = [], [], None, None
+        self._retry_at = math.inf
+
+
+class Orphan:
+    """The files of a worker that is gone.
+
+    ``segments`` in their order; ``lost`` are the calls that it took upstream and never
+    recorded, as events.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        numbered = []
+        for path in slots.path.parent.glob(f"{slots.path.stem}-*{SUFFIX}"):
+            segment = Segment(path)
+            numbered.append((segment.number, path, segment))
+            segment.rest()
+        self.segments = [segment for _, _, segment in sorted(numbered)]
+        events = [event for known in slots.taken() if (event := _lost(known)) is not None]
+        self.lost = [encode(event) for event in events if not self._wrote(event)]
+
+    def _wrote(self, event: UsageEvent) -> bool:
+        """A worker may die after the record is written and before the slot is free."""
+        return bool(self.segments) and self.segments[-1].holds(_encode(event.id))
+
+    def delete(self) -> None:
+        """Once all of it is shipped. The slots go last: they hold the lock."""
         for segment in self.segments:
-            segment.release()
-        self.segments = []
+            segment.delete()
+        self._slots.path.unlink(missing_ok=True)
+        self.release()
+
+    def release(self) -> None:
+        for segment in self.segments:
+            segment.rest()
+        self._slots.close()
 
 
-def _adopt(path: Path) -> Segment | None:
+def _lost(known: bytes) -> UsageEvent | None:
+    """None where it is no event."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
+        event = decode(known)
+    except msgspec.DecodeError:
+        logger.error("A call was lost of which nothing can be read.")
+        return None
+    return msgspec.structs.replace(event, status=GatewayLost.status, error_code=GatewayLost.code)
+
+
+def _brief(known: bytes) -> bytes:
+    """The same event without what a client or an administrator may have made too long."""
+    return encode(msgspec.structs.replace(decode(known), method="", path="", model=""))
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
     except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    if os.fstat(descriptor).st_nlink == 0:
-        # Another worker shipped and deleted it in between.
-        os.close(descriptor)
-        return None
-    return Segment(path, descriptor, closed=True)
+        return 0

@@ -1,7 +1,8 @@
 """From the journal to the stream in Valkey, in batches.
 
 The cursor moves after the reply, so an event is shipped at least once; its id makes it
-count once. Calls never wait for any of this: while Valkey is down the journal grows.
+count once. Calls never wait for any of this: while Valkey is down the journal grows. What
+workers that are gone have left, any other ships.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from hashlib import sha1
 from time import monotonic
 
 from contract.keys import USAGE_STREAM
-from proxy.usage.journal import Journal, Segment
+from proxy.usage.journal import Journal, Orphan
+from proxy.usage.segment import Segment
 from proxy.valkey import Connection, ValkeyError, connect
 
 logger = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class Shipper:
         self._journal = journal
         self._url = url
         self._connection: Connection | None = None
-        self._orphans: list[Segment] = []
+        self._orphans: list[Orphan] = []
         self._looked = -ORPHAN_SECONDS
         self._task: asyncio.Task[None] | None = None
 
@@ -61,26 +63,33 @@ class Shipper:
 
     async def ship(self) -> None:
         """Ships all there is now. Raises ValkeyError and OSError."""
+        journal = self._journal
+        for segment in list(journal.waiting):
+            await self._ship_segment(segment)
+            journal.recycle(segment)
+        if journal.open is not None:
+            await self._ship_segment(journal.open)
         if monotonic() - self._looked >= ORPHAN_SECONDS:
             self._looked = monotonic()
-            self._orphans += self._journal.orphans()
-        for segment in [*self._orphans, *self._journal.segments]:
+            self._orphans += journal.orphans()
+        for orphan in list(self._orphans):
+            await self._ship_orphan(orphan)
+            orphan.delete()
+            self._orphans.remove(orphan)
+
+    async def _ship_orphan(self, orphan: Orphan) -> None:
+        for segment in orphan.segments:
             await self._ship_segment(segment)
-            if segment.closed:
-                segment.delete()
-                owner = self._orphans if segment in self._orphans else self._journal.segments
-                owner.remove(segment)
+            segment.rest()
+        if orphan.lost:
+            logger.warning("%d calls were lost with a worker and are recorded.", len(orphan.lost))
+            await self._store(orphan.lost)
 
     async def _ship_segment(self, segment: Segment) -> None:
         while True:
-            closed = segment.closed
             events, cursor = segment.read(BATCH_BYTES)
-            if not events and cursor + BATCH_BYTES < segment.size:
-                logger.error("%r is damaged; its rest is dropped.", segment)
             if not events:
-                if closed == segment.closed:
-                    return
-                continue
+                return
             await self._store(events)
             segment.advance(cursor)
 
@@ -108,5 +117,5 @@ class Shipper:
             logger.warning("Usage stays in the journal: %s", error)
         if self._connection is not None:
             self._connection.close()
-        for segment in self._orphans:
-            segment.release()
+        for orphan in self._orphans:
+            orphan.release()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -12,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from contract.keys import USAGE_STREAM
 from contract.usage import UsageEvent, decode
-from proxy.usage.journal import Journal
+from proxy.errors import UsageUnrecordable
+from proxy.usage.journal import SPARES, Journal
+from proxy.usage.segment import Segment
 from proxy.usage.ship import Shipper
+from proxy.usage.slots import BLOCK
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,69 +29,216 @@ def event(number: int, tenant: str = "t") -> UsageEvent:
     return UsageEvent(f"event-{number}", number, tenant, "GET", "/x", 200)
 
 
-def read_all(journal: Journal) -> list[str]:
-    ids = []
-    for segment in [*journal.orphans(), *journal.segments]:
-        events, _ = segment.read(1 << 20)
-        ids += [decode(item).id for item in events]
-    return ids
+def ids(segments: list[Segment]) -> list[str]:
+    return [decode(item).id for segment in segments for item in segment.read(1 << 20)[0]]
+
+
+def written(journal: Journal) -> list[Segment]:
+    return [*journal.waiting, *([journal.open] if journal.open else [])]
+
+
+def adopted(directory: Path) -> list[str]:
+    """Ids of what the workers that are gone have left, the lost calls last."""
+    found = Journal(directory, SMALL).orphans()
+    lost = [decode(item).id for orphan in found for item in orphan.lost]
+    return ids([segment for orphan in found for segment in orphan.segments]) + lost
+
+
+def outline(number: int) -> tuple[str | int, ...]:
+    return (f"event-{number}", number, "t", "GET", "/x", 0, "", "api")
+
+
+SMALL = 8400
+"""A segment with room for two of the largest records, or for many of these tests' small ones."""
 
 
 # The journal
 
 
 def test_segments_rotate_by_size_and_keep_their_order(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, 200)
-    for number in range(20):
+    journal = Journal(tmp_path, SMALL)
+    for number in range(1000):
         journal.append(event(number))
-    assert len(journal.segments) > 3
-    assert [segment.closed for segment in journal.segments][-1] is False
-    assert read_all(journal) == [f"event-{number}" for number in range(20)]
+    assert len(journal.waiting) > 3
+    assert ids(written(journal)) == [f"event-{number}" for number in range(1000)]
+    journal.close()
+    assert adopted(tmp_path) == [f"event-{number}" for number in range(1000)]
 
 
-def test_a_living_workers_segment_is_nobody_elses(tmp_path: Path) -> None:
-    first, second = Journal(tmp_path, 1 << 20), Journal(tmp_path, 1 << 20)
+def test_a_segment_that_was_shipped_is_used_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    numbers = iter(range(10_000))
+    for _ in range(20):
+        while not journal.waiting:
+            journal.append(event(next(numbers)))
+        assert ids(journal.waiting)
+        journal.recycle(journal.waiting[0])
+    assert len(list(tmp_path.glob("*.usage"))) <= 1 + SPARES
+    assert ids(written(journal)) == [f"event-{next(numbers) - 1}"]
+
+
+def test_what_a_living_worker_wrote_is_nobody_elses(tmp_path: Path) -> None:
+    first, second = Journal(tmp_path, SMALL), Journal(tmp_path, SMALL)
     first.append(event(1))
     assert second.orphans() == []
     first.close()
-    assert read_all(second) == ["event-1"]
+    assert adopted(tmp_path) == ["event-1"]
 
 
-@pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
-def test_a_torn_tail_is_dropped_and_what_is_before_it_read(tmp_path: Path, cut: int) -> None:
-    journal = Journal(tmp_path, 1 << 20)
+def test_a_record_that_was_cut_off_is_not_read_and_what_is_before_it_is(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
     journal.append(event(1))
-    whole = journal.segments[0].size
-    journal.append(event(2))
-    os.truncate(journal.segments[0].path, whole + cut)
+    segment = journal.open
+    assert segment is not None
+    segment.mapping.bytes[segment.end + 4 : segment.end + 14] = b"no length!"
     journal.close()
-    assert read_all(Journal(tmp_path, 1 << 20)) == ["event-1"]
+    assert adopted(tmp_path) == ["event-1"]
 
 
-def test_a_full_disk_loses_the_event_and_not_the_call(tmp_path: Path, caplog: Any) -> None:
-    journal = Journal(tmp_path, 1 << 20)
+def test_a_length_that_cannot_be_ends_its_segment(tmp_path: Path, caplog: Any) -> None:
+    journal = Journal(tmp_path, SMALL)
     journal.append(event(1))
-    journal.segments[0].append = _no_space  # type: ignore[method-assign]
-    journal.append(event(2))
-    assert "Usage cannot be recorded" in caplog.text
-    assert read_all(journal) == ["event-1"]
+    assert journal.open is not None
+    journal.open.mapping.words[journal.open.end // 4] = 1 << 30
+    assert ids(written(journal)) == ["event-1"]
+    assert "is damaged" in caplog.text
 
 
-def _no_space(record: bytes) -> None:
-    raise OSError(28, "No space left on device")
+def test_the_largest_event_is_recorded_in_brief(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    slot = journal.begin((*outline(1)[:4], "\U0001f600" * 2000, 0, ""))
+    journal.append(msgspec.structs.replace(event(1), path="\U0001f600" * 2000), slot)
+    assert ids(written(journal)) == ["event-1"]
+
+
+# Calls under way
+
+
+def test_calls_that_were_upstream_when_their_worker_died_are_recorded_as_lost(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path, SMALL)
+    slots = [journal.begin(outline(number)) for number in range(3)]
+    journal.append(event(1), slots[1])
+    journal.close()
+    (orphan,) = Journal(tmp_path, SMALL).orphans()
+    assert ids(orphan.segments) == ["event-1"]
+    lost = [decode(item) for item in orphan.lost]
+    assert sorted(one.id for one in lost) == ["event-0", "event-2"]
+    assert {(one.status, one.error_code, one.api_id) for one in lost} == {
+        (500, "gateway_lost", "api")
+    }
+
+
+def test_a_death_between_record_and_slot_leaves_one_record(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    journal.begin(outline(1))
+    journal.append(event(1))
+    journal.close()
+    assert adopted(tmp_path) == ["event-1"]
+
+
+def test_there_are_slots_for_as_many_calls_as_come(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    slots = [journal.begin(outline(number)) for number in range(1500)]
+    for number in range(0, 1500, 2):
+        journal.append(event(number), slots[number])
+    journal.close()
+    assert sorted(adopted(tmp_path)) == sorted(f"event-{number}" for number in range(1500))
+
+
+# No room
+
+
+def full(tmp_path: Path, segments: int) -> Journal:
+    """A journal that is at its limit."""
+    return Journal(tmp_path, SMALL, BLOCK + segments * SMALL)
+
+
+def fill(journal: Journal) -> None:
+    for number in range(1000):
+        journal.append(event(number), journal.begin(outline(number)))
+
+
+def test_without_room_calls_are_refused_and_those_under_way_recorded(tmp_path: Path) -> None:
+    journal = full(tmp_path, 4)
+    taken = [journal.begin(outline(number)) for number in range(4 * 2)]
+    with pytest.raises(UsageUnrecordable):
+        journal.begin(outline(8))
+    for number, slot in enumerate(taken):
+        large = msgspec.structs.replace(event(number), path="x" * 4000)
+        journal.append(large, slot)
+    assert ids(written(journal)) == [f"event-{number}" for number in range(len(taken))]
+    assert journal.refused == 1
+
+
+def test_refusals_never_take_the_room_of_calls_under_way(tmp_path: Path) -> None:
+    journal = full(tmp_path, 3)
+    slot = journal.begin(outline(-1))
+    large = msgspec.structs.replace(event(0), path="x" * 4000)
+    for _ in range(50):
+        journal.append(large)
+    assert 0 < journal.unrecorded < 50
+    journal.append(large, slot)
+    assert len(ids(written(journal))) == 50 - journal.unrecorded + 1
+
+
+@pytest.mark.parametrize("freed", ["shipped", "disk"])
+def test_calls_are_taken_again_once_there_is_room(
+    tmp_path: Path, freed: str, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("proxy.usage.journal.PROBE_SECONDS", 0.0)
+    journal = full(tmp_path, 3)
+    with pytest.raises(UsageUnrecordable):
+        fill(journal)
+    if freed == "shipped":
+        journal.recycle(journal.waiting[0])
+    else:
+        journal._most += SMALL
+    journal.append(event(-1), journal.begin(outline(-1)))
+    assert "event--1" in ids(written(journal))
+
+
+def test_a_worker_may_start_on_a_full_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL, 0)
+    with pytest.raises(UsageUnrecordable):
+        journal.begin(outline(1))
+    journal.append(event(1))
+    assert (journal.refused, journal.unrecorded) == (1, 1)
+    journal.close()
 
 
 # Shipping
 
 
-async def test_closed_segments_are_deleted_once_shipped(own_valkey: Any, tmp_path: Path) -> None:
-    journal = Journal(tmp_path, 200)
-    for number in range(20):
+async def test_nothing_is_left_once_all_is_shipped(own_valkey: Any, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    for number in range(1000):
         journal.append(event(number))
     shipper = Shipper(journal, own_valkey.url)
     await shipper.ship()
-    assert [e.id for e in own_valkey.events("t")] == [f"event-{n}" for n in range(20)]
-    assert len(list(tmp_path.glob("*.usage"))) == 1
+    assert [e.id for e in own_valkey.events("t")] == [f"event-{n}" for n in range(1000)]
+    assert (journal.waiting, journal.waiting_bytes) == ([], 0)
+    await shipper.close()
+    journal.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_a_dead_worker_left_is_shipped_and_removed(
+    own_valkey: Any, tmp_path: Path
+) -> None:
+    dead = Journal(tmp_path, SMALL)
+    for number in range(1000):
+        dead.append(event(number))
+    dead.begin(outline(1000))
+    dead.close()
+    journal = Journal(tmp_path, SMALL)
+    shipper = Shipper(journal, own_valkey.url)
+    await shipper.ship()
+    events = own_valkey.events("t")
+    assert [e.id for e in events] == [f"event-{n}" for n in range(1001)]
+    assert [e.error_code for e in events[-2:]] == ["", "gateway_lost"]
+    assert not list(tmp_path.glob(f"{dead.name}*"))
     await shipper.close()
 
 
@@ -96,7 +246,8 @@ _DIES_BEFORE_THE_CURSOR = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from contract.usage import UsageEvent
-from proxy.usage.journal import Journal, Segment
+from proxy.usage.journal import Journal
+from proxy.usage.segment import Segment
 from proxy.usage.ship import Shipper
 
 async def main():
