@@ -84,17 +84,18 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         if api.key_required:
             raise ApiKeyMissing
         return
-    key = tenant.keys.get(digest(given))
-    if key is None:
+    found = tenant.keys.get(digest(given))
+    if found is None:
         if api.key_required:
             raise ApiKeyUnknown
         return
+    key, caller = found
     if key.expires_at is not None and key.expires_at <= time():
         if api.key_required:
             raise ApiKeyExpired
         return
     exchange.key = key
-    exchange.application = tenant.applications[key.application_id]
+    exchange.application = caller
     if known is not None and key.expires_at is None and api.key_query is None:
         known.api, known.key, known.application = api, key, exchange.application
         known.drop_authorization = exchange.drop_authorization

@@ -84,9 +84,9 @@ NOT_FORWARDED = frozenset(
 
 
 @lru_cache(maxsize=1024)
-def _not_forwarded(key_header: str) -> frozenset[bytes]:
-    """The same set for all APIs that take keys from the same header: it is a large one."""
-    return NOT_FORWARDED | frozenset(_spellings(key_header))
+def _key_header(name: str) -> tuple[bytes, frozenset[bytes]]:
+    """The header of the key and all that are not forwarded, the same for all APIs that use it."""
+    return name.encode(), NOT_FORWARDED | frozenset(_spellings(name))
 
 
 Policies = tuple[tuple[str, Policy], ...]
@@ -151,9 +151,8 @@ class ApiRuntime:
         self.kind = api.kind
         self.tenant_id = tenant.tenant_id
         self.key_required = api.key_required
-        self.key_header = api.key_header.lower().encode()
+        self.key_header, self.not_forwarded = _key_header(api.key_header.lower())
         self.key_query = api.key_query.encode() if api.key_query else None
-        self.not_forwarded = _not_forwarded(api.key_header.lower())
         self.upstream: UpstreamRuntime | None = None
         self.prompt: CompiledPrompt | None = None
         self.policies: Policies = (
@@ -312,18 +311,24 @@ class TenantRuntime:
 
     def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.applications: dict[str, Application] = {a.id: a for a in snapshot.applications}
-        self.keys: dict[bytes, ApiKey] = {
-            key.digest: key for key in snapshot.keys if key.application_id in self.applications
+        self.keys: dict[bytes, tuple[ApiKey, Application]] = {
+            key.digest: (key, self.applications[key.application_id])
+            for key in snapshot.keys
+            if key.application_id in self.applications
         }
         yield
         self.plans: dict[str, Plan] = {plan.id: plan for plan in snapshot.plans}
+        # The very strings that calls look them up by: equal ones would have to be compared.
+        ids = {application: application for application in self.applications}
+        ids |= {api.id: api.id for api in snapshot.apis}
         self.subscriptions: dict[tuple[str, str], SubscriptionRuntime] = {}
         for number, item in enumerate(snapshot.subscriptions):
             if number % _PIECE == 0:
                 yield
-            self.subscriptions[item.application_id, item.api_id] = SubscriptionRuntime(
-                item.id, item.status, item, self.plans[item.plan_id]
-            )
+            plan = self.plans[item.plan_id]
+            use = ids.get(item.application_id, ""), ids.get(item.api_id, "")
+            if "" not in use:
+                self.subscriptions[use] = SubscriptionRuntime(item.id, item.status, item, plan)
         self.upstreams = {item.id: UpstreamRuntime(item) for item in snapshot.upstreams}
         self.prompts = {prompt.id: CompiledPrompt(prompt) for prompt in snapshot.prompts}
         self.providers = {
