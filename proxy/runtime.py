@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator
-from functools import lru_cache
-from itertools import product
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -31,6 +29,7 @@ from contract.snapshot import (
     TenantSnapshot,
     Upstream,
 )
+from proxy import stopped
 from proxy.ai.compiled import CompiledPrompt, Destination
 from proxy.balance import sequence
 from proxy.policies import Step, compile_steps
@@ -44,50 +43,6 @@ logger = logging.getLogger(__name__)
 
 _PIECE = 200
 """Routes or subscriptions that are made ready in one go: half a millisecond."""
-
-_HOP_BY_HOP = (
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-)
-_OURS = (
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-    "x-request-id",
-)
-"""Set by the gateway or by nobody: an upstream may trust them."""
-
-
-def _spellings(name: str) -> Iterator[bytes]:
-    """A header name with each ``-`` also as ``_``, which many upstreams read as the same."""
-    for joints in product("-_", repeat=name.count("-")):
-        pieces = name.split("-")
-        yield "".join(a + b for a, b in zip(pieces, (*joints, ""), strict=True)).encode()
-
-
-HOP_BY_HOP = frozenset(name.encode() for name in _HOP_BY_HOP)
-NOT_FORWARDED = frozenset(
-    spelling for name in (*_HOP_BY_HOP, *_OURS) for spelling in _spellings(name)
-) | {b"host", b"content-length", b"expect"}
-
-
-@lru_cache(maxsize=1024)
-def _key_header(name: str) -> tuple[bytes, frozenset[bytes]]:
-    """The header of the key and all that are not forwarded, the same for all APIs that use it."""
-    return name.encode(), NOT_FORWARDED | frozenset(_spellings(name))
-
 
 Policies = tuple[tuple[str, Policy], ...]
 """Each with its level: tenant, api, route or plan."""
@@ -151,7 +106,7 @@ class ApiRuntime:
         self.kind = api.kind
         self.tenant_id = tenant.tenant_id
         self.key_required = api.key_required
-        self.key_header, self.not_forwarded = _key_header(api.key_header.lower())
+        self.key_header, self.not_forwarded = stopped.by_key_header(api.key_header.lower())
         self.key_query = api.key_query.encode() if api.key_query else None
         self.upstream: UpstreamRuntime | None = None
         self.prompt: CompiledPrompt | None = None

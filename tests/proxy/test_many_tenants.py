@@ -189,6 +189,13 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         gc.enable()
 
 
+def test_no_name_of_a_key_header_takes_long_to_load() -> None:
+    api = msgspec.structs.replace(large(2).apis[0], key_header="x" + "-x" * 29)
+    loaded = TenantRuntime(large(2, apis=(api,)), None).apis["orders"]
+    assert {b"x" + b"-x" * 29, b"x" + b"_x" * 29} < loaded.not_forwarded
+    assert len(loaded.not_forwarded) < 1000
+
+
 def test_remembered_paths_are_bounded() -> None:
     listen: Listen[str, int] = Listen(routes=1000)
     for number in range(20_000):
