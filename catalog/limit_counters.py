@@ -44,6 +44,14 @@ def counted(snapshot: TenantSnapshot) -> Iterator[Counted]:
             yield Counted(limit, place, place_id, limit.scope, identifier, ids)
 
 
+def named(snapshot: TenantSnapshot) -> dict[str, str]:
+    """What people call everything that can be counted, by id; keys have no name there."""
+    names = {row.id: row.name for row in (*snapshot.apis, *snapshot.plans, *snapshot.applications)}
+    for row in snapshot.subscriptions:
+        names[row.id] = f"{names.get(row.application_id, '')} → {names.get(row.api_id, '')}"
+    return names
+
+
 def placed(snapshot: TenantSnapshot) -> Iterator[tuple[str, str, Limit]]:
     """Every limit with the place that it is set on, and the id of that."""
     places = [

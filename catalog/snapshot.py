@@ -134,11 +134,12 @@ def _limits() -> Limits:
     """By the id of what they are set on; by None those of the whole tenant."""
     found: Limits = defaultdict(tuple)
     for row in models.Limit.objects.order_by("measure", "window", "per", "id"):
-        found[row.plan_id or row.application_id or row.key_id or row.api_id] += (_limit(row),)
+        found[row.plan_id or row.application_id or row.key_id or row.api_id] += (limit_policy(row),)
     return found
 
 
-def _limit(row: models.Limit) -> policies.Limit:
+def limit_policy(row: models.Limit) -> policies.Limit:
+    """The limit as gateways are told it."""
     window, period = _WINDOWS[row.window]
     return policies.Limit(
         measure=row.measure,
@@ -172,8 +173,6 @@ def _upstreams(ids: set[UUID]) -> tuple[contract.Upstream, ...]:
             timeouts=_timeouts(row),
             preserve_host=row.preserve_host,
             tls_verify=row.tls_verify,
-            fail_threshold=row.fail_threshold,
-            fail_seconds=row.fail_seconds,
             breaker=contract.Breaker(
                 failures=row.fail_threshold,
                 seconds=row.fail_seconds,

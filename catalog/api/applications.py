@@ -14,9 +14,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog import limit_use
 from catalog.api.base import ReadOnly, Resource, assign
+from catalog.api.limit_use import ShowsUse
+from catalog.limit_counters import Counted
 from catalog.models import ApiKey, Application
 from catalog.services import access
+from contract.snapshot import TenantSnapshot
 
 
 class ApplicationSerializer(serializers.ModelSerializer):
@@ -41,7 +45,7 @@ class ApplicationInput(serializers.ModelSerializer):
         fields = ["name", "description", "contact", "enabled"]
 
 
-class ApplicationViewSet(Resource):
+class ApplicationViewSet(ShowsUse, Resource):
     """Clients of the tenant's APIs."""
 
     queryset = Application.objects.all()
@@ -54,6 +58,9 @@ class ApplicationViewSet(Resource):
     }
     search_fields = ["name", "description", "contact"]
     ordering_fields = ["name", "created_at", "updated_at"]
+
+    def counted(self, row: Application, snapshot: TenantSnapshot) -> list[Counted]:
+        return limit_use.of_application(snapshot, str(row.pk))
 
     def store(self, row: Application, data: dict[str, Any]) -> Application:
         return access.save_application(application=assign(row, data))

@@ -11,10 +11,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog import limit_use
 from catalog.api.base import ReadOnly, Resource, assign, children
+from catalog.api.limit_use import ShowsUse
 from catalog.api.limits import PlanLimitSerializer
+from catalog.limit_counters import Counted
 from catalog.models import Limit, Plan, Subscription, SubscriptionEvent
 from catalog.services import access
+from contract.snapshot import TenantSnapshot
 
 
 class PlanSerializer(serializers.ModelSerializer):
@@ -121,7 +125,7 @@ class SubscriptionInput(serializers.ModelSerializer):
         fields = ["application", "api", "plan", "reason"]
 
 
-class SubscriptionViewSet(ReadOnly):
+class SubscriptionViewSet(ShowsUse, ReadOnly):
     """Applications' use of APIs: requested, then approved or rejected, perhaps revoked."""
 
     queryset = Subscription.objects.prefetch_related("events")
@@ -136,6 +140,9 @@ class SubscriptionViewSet(ReadOnly):
     search_fields = ["application__name", "api__name", "plan__name"]
     ordering_fields = ["created_at", "updated_at", "status"]
     ordering = ["-created_at"]
+
+    def counted(self, row: Subscription, snapshot: TenantSnapshot) -> list[Counted]:
+        return limit_use.of_subscription(snapshot, str(row.pk))
 
     @extend_schema(responses={201: SubscriptionSerializer})
     def create(self, request: Request) -> Response:

@@ -36,6 +36,8 @@ READS = [
         "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
         "providers", "models", "prompts", "publications",
     )),
+    ("get", "/api/applications/{applications}/limits/"),
+    ("get", "/api/subscriptions/{subscriptions}/limits/"),
     ("get", "/api/prompts/{prompts}/versions/"),
     ("get", "/api/prompts/{prompts}/versions/1/"),
 ]  # fmt: skip
