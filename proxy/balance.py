@@ -52,18 +52,33 @@ class Balance:
         self._health = health
 
     def pick(self, name: str, order: tuple[Item, ...], tried: Collection[str] = ()) -> Item | None:
-        """The next healthy item of a ``sequence`` that is not in ``tried``, or None.
+        """The next item of a ``sequence`` that may be called and is not in ``tried``, or None.
 
-        ``name`` tells whose turns are counted.
+        Those that rest come last, the one that rests shortest first. ``name`` tells whose
+        turns are counted.
         """
         count = len(order)
-        if count == 1 and not tried:
-            return order[0] if self._health.healthy(order[0].id) else None
         if count == 0:
             return None
+        circuits = self._health.circuits
+        if count == 1 and not tried and order[0].id not in circuits:
+            return order[0]
+        now = self._health.clock()
         start = self._health.turn(name) if count > 1 else 0
+        resting: list[tuple[float, int]] = []
         for offset in range(count):
             item = order[(start + offset) % count]
-            if item.id not in tried and self._health.healthy(item.id):
+            if item.id in tried:
+                continue
+            circuit = circuits.get(item.id)
+            if circuit is None:
+                return item
+            if circuit.rests_until > now:
+                resting.append((circuit.rests_until, offset))
+            elif circuit.admits(now):
+                return item
+        for _, offset in sorted(resting):
+            item = order[(start + offset) % count]
+            if circuits[item.id].admits(now):
                 return item
         return None

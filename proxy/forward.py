@@ -95,7 +95,7 @@ async def _send(
             response = await pool.call(lane, method, head, body, length, spec.timeouts)
         except UpstreamError as error:
             if isinstance(error, UpstreamBroken) or not error.sent:
-                gateway.health.failed(target.id, spec.fail_threshold, spec.fail_seconds)
+                gateway.health.failed(target.id, spec.breaker)
             if error.sent:
                 raise
             tried.append(target.id)

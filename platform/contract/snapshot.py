@@ -106,10 +106,6 @@ class Upstream(Struct, frozen=True, gc=False):
     preserve_host: bool = False
     """Forward the caller's Host header in place of the target's own."""
     tls_verify: bool = True
-    fail_threshold: int = 3
-    """Consecutive connection failures after which a target is left out."""
-    fail_seconds: float = 10.0
-    """How long a failed target is left out before it is tried again."""
     breaker: Breaker = Breaker()
     retries: Retries = Retries()
     probe: Probe | None = None

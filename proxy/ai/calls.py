@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from contract.snapshot import Breaker
 from proxy.ai import tap
 from proxy.ai.cost import cost_micros
 from proxy.ai.errors import ModelUnavailable, ProviderRefused, ProviderRejectedCredentials
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from proxy.runtime import DeploymentRuntime, ModelRuntime, TenantRuntime
     from proxy.upstream.pool import Response
 
-FAIL_THRESHOLD = 3
-FAIL_SECONDS = 10.0
+BREAKER = Breaker()
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
 
@@ -55,7 +55,7 @@ async def call(
         try:
             response = await _attempt(exchange, gateway, deployment, send)
         except (ConnectFailed, AddressForbidden, UpstreamBroken) as error:
-            gateway.health.failed(deployment.id, FAIL_THRESHOLD, FAIL_SECONDS)
+            gateway.health.failed(deployment.id, BREAKER)
             failure = error
         else:
             gateway.health.succeeded(deployment.id)

@@ -399,7 +399,9 @@ async def test_targets_take_turns_and_a_dead_one_is_passed_over(
 ) -> None:
     up = alice_site.snapshot.upstreams[0]
     dead = snapshot.Target(id="dead", scheme="http", host="127.0.0.1", port=1)
-    both = msgspec.structs.replace(up, targets=(dead, up.targets[0]), fail_threshold=2)
+    both = msgspec.structs.replace(
+        up, targets=(dead, up.targets[0]), breaker=snapshot.Breaker(failures=2)
+    )
     await alice_site.publish(upstreams=(both,))
     for _ in range(6):
         assert (await alice_site.call("/orders/7", "POST", content=b"x")).status_code == 200
@@ -420,7 +422,9 @@ async def test_an_upstream_that_nobody_serves_is_unreachable_then_left_out(
     up = alice_site.snapshot.upstreams[0]
     dead = snapshot.Target(id=f"dead-{alice_site.host}", scheme="http", host="127.0.0.1", port=1)
     await alice_site.publish(
-        upstreams=(msgspec.structs.replace(up, targets=(dead,), fail_threshold=2),)
+        upstreams=(
+            msgspec.structs.replace(up, targets=(dead,), breaker=snapshot.Breaker(failures=2)),
+        )
     )
     assert await error_of(alice_site) == (502, "upstream_unreachable")
     assert await error_of(alice_site) == (502, "upstream_unreachable")
