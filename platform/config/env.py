@@ -95,3 +95,13 @@ def deletion_days() -> int:
 def usage_retention_days() -> int:
     """How long single calls are kept (``HUBPO_USAGE_RETENTION_DAYS``)."""
     return number("HUBPO_USAGE_RETENTION_DAYS", 90)
+
+
+def journal_bytes() -> int:
+    """What usage may take on a gateway's disk while Valkey is down (``HUBPO_JOURNAL_MB``)."""
+    return number("HUBPO_JOURNAL_MB", 4096) * 1024 * 1024
+
+
+def journal_segment_bytes() -> int:
+    """The size of one usage file (``HUBPO_JOURNAL_SEGMENT_KB``)."""
+    return number("HUBPO_JOURNAL_SEGMENT_KB", 1024) * 1024

@@ -17,6 +17,8 @@ _data_plane = asgi.create(
         redis_url=env.redis_url(),
         snapshots=env.var_dir() / "gateway",
         journal=env.var_dir() / "journal",
+        segment_bytes=env.journal_segment_bytes(),
+        journal_bytes=env.journal_bytes(),
         secret_key=env.secret_key(),
     )
 )
