@@ -105,13 +105,20 @@ class Call(Exchange):
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
-        write, connection = self.write, self.connection
+        connection, chunked, silent = self.connection, self.chunked, self.method == "HEAD"
 
         def sink(chunk: bytes) -> asyncio.Future[None] | None:
+            # What write() does, in one step: this is all that a piece of a stream costs here.
             if feed is not None:
                 chunk = feed(chunk)
-            if chunk:
-                write(chunk)
+            if chunk and not silent:
+                self.response_bytes += len(chunk)
+                if chunked:
+                    chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+                if connection.held or connection.lost:
+                    connection.write(chunk)
+                else:
+                    connection.transport.write(chunk)
             return connection.drained
 
         return await response.pour(sink)
@@ -208,7 +215,6 @@ class Protocol(asyncio.Protocol):
         "_call",
         "_fault",
         "_head_size",
-        "_held",
         "_incoming",
         "_kept",
         "_pairs",
@@ -224,6 +230,7 @@ class Protocol(asyncio.Protocol):
         "closing",
         "deadline",
         "drained",
+        "held",
         "loop",
         "lost",
         "scheme",
@@ -258,7 +265,8 @@ class Protocol(asyncio.Protocol):
         self._head_size = 0
         self._kept: KeptFields | None = None
         self._reading = True
-        self._held = b""
+        self.held = b""
+        """A head that leaves with what follows it, or at the end of this turn of the loop."""
         self.drained: asyncio.Future[None] | None = None
         """Pending while the client is slow to read."""
 
@@ -500,21 +508,21 @@ class Protocol(asyncio.Protocol):
 
     def hold(self, head: bytes) -> Awaitable[None]:
         """Writes a head together with what follows it in the same turn of the loop."""
-        self._held = head
+        self.held = head
         self.loop.call_soon(self._flush)
         return DONE
 
     def write(self, data: bytes) -> Awaitable[None]:
         if self.lost:
             return DONE
-        if self._held:
-            data, self._held = self._held + data, b""
+        if self.held:
+            data, self.held = self.held + data, b""
         if data:
             self.transport.write(data)
         return DONE if self.drained is None else self.drained
 
     def _flush(self) -> None:
-        if self._held:
+        if self.held:
             self.write(b"")
 
 

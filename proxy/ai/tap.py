@@ -97,7 +97,7 @@ class StreamTap:
             chunk = self._whole_lines(chunk)
             if not chunk:
                 return b""
-        if self._skip_blank or _HAS_USAGE(chunk):
+        if self._skip_blank or (b'"usage"' in chunk and _HAS_USAGE(chunk)):
             chunk = self._look(chunk)
         if chunk:
             self.blank = chunk.endswith(_BLANK) or chunk in _LINE_BREAKS

@@ -58,14 +58,15 @@ class Connection(asyncio.Protocol):
         "_method",
         "_named",
         "_parser",
-        "_paused",
         "_pump",
         "_transport",
         "_written",
         "deadline",
         "idle_since",
         "lane",
+        "paused",
         "response",
+        "stirred",
         "timeouts",
         "used",
     )
@@ -90,7 +91,9 @@ class Connection(asyncio.Protocol):
         self._head_done = False
         self._interim = False
         self._keep_alive = False
-        self._paused = False
+        self.paused = False
+        self.stirred = False
+        """Something has come since the pool last looked: its deadline is due anew."""
         self._written = True
         self._closed = False
 
@@ -158,8 +161,8 @@ class Connection(asyncio.Protocol):
 
     def pause_until(self, drained: asyncio.Future[None]) -> None:
         """The client is slow: the upstream waits, and need not be in time meanwhile."""
-        if not self._paused and self._transport is not None:
-            self._paused = True
+        if not self.paused and self._transport is not None:
+            self.paused = True
             self._transport.pause_reading()
         self.deadline = 0.0
         drained.add_done_callback(self._drained)
@@ -170,8 +173,8 @@ class Connection(asyncio.Protocol):
             self.arm_idle()
 
     def resume(self) -> None:
-        if self._paused and self._transport is not None:
-            self._paused = False
+        if self.paused and self._transport is not None:
+            self.paused = False
             self._transport.resume_reading()
 
     def done(self, *, reusable: bool) -> None:
@@ -332,8 +335,8 @@ class Connection(asyncio.Protocol):
         if response is None or response.complete:
             self._keep_alive = False
             return
-        if response.hold(body) > HIGH_WATER and not self._paused and self._transport is not None:
-            self._paused = True
+        if response.hold(body) > HIGH_WATER and not self.paused and self._transport is not None:
+            self.paused = True
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:

@@ -224,7 +224,11 @@ class Pool:
         now = self._loop.time()
         for key, lane in list(self._lanes.items()):
             for connection in list(lane.active):
-                if 0.0 < connection.deadline < now:
+                if connection.stirred:
+                    connection.stirred = False
+                    if connection.deadline:
+                        connection.arm_idle()
+                elif 0.0 < connection.deadline < now:
                     connection.abort(UpstreamTimeout())
             while lane.idle and lane.idle[0].idle_since < now - IDLE_SECONDS:
                 lane.idle[0].abort(None)

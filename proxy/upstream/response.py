@@ -141,19 +141,26 @@ class Response:
         if self.complete or self._sink is None:
             self.wake()
             return
-        if not self._chunks or self._connection is None:
+        connection, chunks = self._connection, self._chunks
+        if not chunks or connection is None:
             return
-        self._connection.arm_idle()
+        connection.stirred = True
+        self._held = 0
+        if len(chunks) == 1:
+            chunk = chunks.pop()
+        else:
+            chunk = b"".join(chunks)
+            chunks.clear()
         try:
-            drained = self._sink(self.take())
+            drained = self._sink(chunk)
         except Exception as error:  # noqa: BLE001 - raised where the answer is poured
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_exception(error)
             return
-        if drained is None:
-            self._connection.resume()
-        else:
-            self._connection.pause_until(drained)
+        if drained is not None:
+            connection.pause_until(drained)
+        elif connection.paused:
+            connection.resume()
 
     def hold(self, chunk: bytes) -> int:
         self._chunks.append(chunk)
