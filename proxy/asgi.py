@@ -18,7 +18,7 @@ from contract.secrets import Sealer
 from proxy.errors import ClientGone
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
-from proxy.limits import Limiter
+from proxy.limits import make_limiter
 from proxy.server import Sweeper
 from proxy.settings import Settings
 from proxy.snapshot import Holder, Watcher
@@ -158,7 +158,7 @@ class Application:
         watcher = Watcher(self._holder, settings.redis_url, settings.snapshots, sealer)
         await watcher.start()
         self._stack.push_async_callback(watcher.close)
-        limiter = Limiter(settings.redis_url)
+        limiter = make_limiter(settings.redis_url)
         await limiter.start()
         self._stack.push_async_callback(limiter.close)
         pool = Pool()

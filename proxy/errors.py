@@ -131,7 +131,7 @@ class TenantUnknown(GatewayError):
     )
 
 
-# What is called (404, 405, 413, 429)
+# What is called (404, 405, 413)
 
 
 class RouteNotFound(GatewayError):
@@ -174,21 +174,6 @@ class ClientGone(GatewayError):
     code = "client_gone"
     title = "Client gone"
     sentence = "The client closed the connection."
-
-
-class RateLimitExceeded(GatewayError):
-    """``seconds`` until another call is worth trying, rounded up."""
-
-    status = 429
-    code = "rate_limit_exceeded"
-    title = "Rate limit exceeded"
-
-    def __init__(self, limit: int, window: int, seconds: int, headers: Headers) -> None:
-        calls = "call" if limit == 1 else "calls"
-        super().__init__(
-            f"The limit of {limit} {calls} in {window} s is used up. Try again in {seconds} s.",
-            [(b"retry-after", b"%d" % seconds), *headers],
-        )
 
 
 # What lies behind the gateway (502, 503, 504)

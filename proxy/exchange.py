@@ -19,6 +19,8 @@ from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
     from proxy.known import Known
+    from proxy.policies.settlement import Reservation
+    from proxy.runtime import ModelRuntime
     from proxy.snapshot import ApiRuntime, RouteRuntime, SubscriptionRuntime, TenantRuntime
     from proxy.upstream.response import Response
     from proxy.usage.journal import Journal
@@ -86,6 +88,10 @@ class Exchange:
     drop_authorization: bool = False
 
     body_limit: int | None = None
+    reservation: Reservation | None = None
+    """What limits hold for this call until it is over."""
+    asked: tuple[ModelRuntime, bytes, str] | None = None
+    """The model that an AI call names, its body, and the ability it needs."""
     added_headers: Headers | None = None
     status: int = 0
     error_code: str = ""
@@ -258,6 +264,8 @@ class Exchange:
         """Writes the usage event, once: before the answer's last byte, or when it has failed."""
         if not self.recorded and self.tenant is not None and self.journal is not None:
             self.recorded = True
+            if self.reservation is not None:
+                self.reservation.close(self)
             self.journal.append(self.event(), self.slot)
 
     def begin(self) -> None:

@@ -28,7 +28,7 @@ from proxy.errors import (
 )
 from proxy.exchange import Exchange
 from proxy.health import Health
-from proxy.limits import Limiter
+from proxy.limits import AnyLimiter
 from proxy.policies import Step, subscription
 from proxy.route import Listen, Path
 from proxy.runtime import ApiRuntime, RouteRuntime
@@ -50,7 +50,9 @@ WATCH_SECONDS = 0.25
 class Gateway:
     """What a call needs, besides its tenant, to be answered."""
 
-    def __init__(self, *, holder: Holder, limiter: Limiter, pool: Pool, journal: Journal) -> None:
+    def __init__(
+        self, *, holder: Holder, limiter: AnyLimiter, pool: Pool, journal: Journal
+    ) -> None:
         self.holder = holder
         self.limiter = limiter
         self.pool = pool
@@ -140,7 +142,7 @@ class Gateway:
             found = subscription.require(exchange, tenant, api)
             exchange.subscription = found
             exchange.plan = found.plan
-            return found.steps(route)
+            return found.steps(route, exchange.application, exchange.key)  # type: ignore[arg-type]
         return route.open_steps
 
     async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:

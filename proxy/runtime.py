@@ -10,7 +10,7 @@ import logging
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from contract.policies import Policy
 from contract.secrets import Sealer, SealError, provider_context
@@ -45,7 +45,7 @@ _PIECE = 200
 """Routes or subscriptions that are made ready in one go: half a millisecond."""
 
 Policies = tuple[tuple[str, Policy], ...]
-"""Each with its level: tenant, api, route or plan."""
+"""Each with its level: tenant, api, route, plan, application or key."""
 
 
 class RouteRuntime(Struct, eq=False, gc=False):
@@ -56,11 +56,12 @@ class RouteRuntime(Struct, eq=False, gc=False):
 
     id: str
     """Empty for an API as a whole."""
-    tenant_id: str
     api_id: str
+    place: Place
+    """Of calls without a subscription."""
     policies: Policies
     open_steps: tuple[Step, ...]
-    """For calls without a subscription."""
+    """For calls without a subscription; empty where calls need one."""
     ruled: str = ""
     """The id of a route with policies of its own; all others of an API share their steps."""
     names: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ class ApiRuntime:
         "prompt",
         "routes",
         "tenant_id",
+        "time_zone",
         "upstream",
     )
 
@@ -105,6 +107,7 @@ class ApiRuntime:
         self.id = api.id
         self.kind = api.kind
         self.tenant_id = tenant.tenant_id
+        self.time_zone = tenant.time_zone
         self.key_required = api.key_required
         self.key_header, self.not_forwarded = stopped.by_key_header(api.key_header.lower())
         self.key_query = api.key_query.encode() if api.key_query else None
@@ -127,17 +130,27 @@ class ApiRuntime:
                 own = (("route", policy) for policy in spec.policies)
                 base = self._ruled(spec.id, (*self.policies, *own))
             route = RouteRuntime(
-                spec.id, self.tenant_id, self.id, base.policies, base.open_steps, base.ruled
+                spec.id, self.id, base.place, base.policies, base.open_steps, base.ruled
             )
             route.names = self.routes.add(spec.path, spec.methods, route)
             route.tail = spec.path.endswith("*}")
             if spec.rewrite is not None:
-                route.rewrite = Rewrite(spec.rewrite, route.names)
+                route.rewrite = Rewrite.of(spec.rewrite, route.names)
 
     def _ruled(self, route_id: str, policies: Policies) -> RouteRuntime:
-        place = Place(tenant_id=self.tenant_id, api_id=self.id, route_id=route_id)
+        place = Place(
+            tenant_id=self.tenant_id,
+            api_id=self.id,
+            route_id=route_id,
+            time_zone=self.time_zone,
+            user_from=self.api.user_from,
+            ai=self.kind != "http",
+        )
+        # Compiled where a key is needed too: what cannot be compiled is refused now.
         steps = compile_steps(place, policies)
-        return RouteRuntime(route_id, self.tenant_id, self.id, policies, steps, route_id)
+        if self.key_required:
+            steps = ()
+        return RouteRuntime(route_id, self.id, place, policies, steps, route_id)
 
     def __repr__(self) -> str:
         return f"<ApiRuntime {self.api.name} at {self.api.listen_path or '/'}>"
@@ -152,20 +165,26 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
     plan: Plan
     _steps: dict[str, tuple[Step, ...]] = {}
 
-    def steps(self, route: RouteRuntime) -> tuple[Step, ...]:
-        """The policies of tenant, API, route and plan for this subscription's calls."""
-        steps = self._steps.get(route.ruled)
+    def steps(self, route: RouteRuntime, application: Application, key: ApiKey) -> tuple[Step, ...]:
+        """The policies of tenant, API, route, plan, application and key for calls of this
+        subscription, whose application it is."""
+        known = f"{route.ruled} {key.id}" if key.policies else route.ruled
+        steps = self._steps.get(known)
         if steps is None:
-            place = Place(
-                tenant_id=route.tenant_id,
-                api_id=route.api_id,
-                route_id=route.ruled,
-                application_id=self.subscription.application_id,
+            place = structs.replace(
+                route.place,
+                application_id=application.id,
                 subscription_id=self.id,
+                plan_id=self.plan.id,
+                key_id=key.id if key.policies else "",
             )
-            planned = (("plan", policy) for policy in self.plan.policies)
-            steps = compile_steps(place, (*route.policies, *planned))
-            self._steps[route.ruled] = steps
+            policies = (
+                *route.policies,
+                *(("plan", policy) for policy in self.plan.policies),
+                *(("application", policy) for policy in application.policies),
+                *(("key", policy) for policy in key.policies),
+            )
+            steps = self._steps[known] = compile_steps(place, policies)
         return steps
 
 
@@ -210,6 +229,13 @@ Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
 """API, route, path parameters and the raw path below the listen path."""
 
 Listening = Listen[ApiRuntime, Match]
+
+
+class Caller(Struct, eq=False, gc=False):
+    """Who a key stands for."""
+
+    key: ApiKey
+    application: Application
 
 
 class TenantRuntime:
@@ -266,8 +292,8 @@ class TenantRuntime:
 
     def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.applications: dict[str, Application] = {a.id: a for a in snapshot.applications}
-        self.keys: dict[bytes, tuple[ApiKey, Application]] = {
-            key.digest: (key, self.applications[key.application_id])
+        self.keys: dict[bytes, Caller] = {
+            key.digest: Caller(key, self.applications[key.application_id])
             for key in snapshot.keys
             if key.application_id in self.applications
         }

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from contract.keys import SNAPSHOT_CHANNEL, SNAPSHOT_INDEX, snapshot_blob
 from contract.secrets import Sealer
 from contract.snapshot import SnapshotError, decode
+from proxy.cluster import connect
 from proxy.copies import Copies
 from proxy.exchange import RequestHead
 from proxy.known import Known
@@ -35,7 +36,7 @@ from proxy.runtime import (
     TenantRuntime,
     UpstreamRuntime,
 )
-from proxy.valkey import Connection, ValkeyError, connect
+from proxy.valkey import Connection, ValkeyError
 
 __all__ = [
     "ApiRuntime",

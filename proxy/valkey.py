@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
+from msgspec import Struct, structs
 
 Part = str | bytes | int
 
@@ -23,6 +24,13 @@ _pack = cast("Callable[[tuple[Part, ...]], bytes]", hiredis.pack_command)
 
 class ValkeyError(Exception):
     """The server refused a command, or the connection is gone."""
+
+
+class Redirected(ValkeyError):
+    """A node of a cluster did nothing, since another one has the key, or will have it soon."""
+
+
+_REDIRECTIONS = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")
 
 
 class Connection(asyncio.Protocol):
@@ -103,48 +111,90 @@ class Connection(asyncio.Protocol):
         if future.done():
             return
         if isinstance(reply, Exception):
-            future.set_exception(ValkeyError(str(reply)))
+            kind = Redirected if str(reply).startswith(_REDIRECTIONS) else ValkeyError
+            future.set_exception(kind(str(reply)))
         else:
             future.set_result(reply)
 
 
-async def connect(
-    url: str, *, seconds: float = 1.0, on_push: Callable[[list[Any]], None] | None = None
+class Server(Struct, frozen=True):
+    """One server and how to sign in there. ``path`` is a socket's, then host and port are empty."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    tls: bool = False
+    user: str = ""
+    password: str | None = None
+    database: str = "0"
+
+
+def servers(url: str) -> tuple[Server, ...]:
+    """The server that a REDIS_URL names, or those from which a cluster can be asked for its map.
+
+    ``redis://``, ``rediss://``, ``unix:///path``; for a cluster ``redis+cluster://`` or
+    ``rediss+cluster://`` with one or more ``host:port``, separated by commas. Raises
+    ValkeyError for anything else.
+    """
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, colon, password = credentials.partition(":")
+    common = Server(
+        tls=parts.scheme.startswith("rediss"),
+        user=unquote(user),
+        password=unquote(password) if colon else None,
+    )
+    if parts.scheme == "unix":
+        named = parse_qs(parts.query).get("db", ["0"])[0]
+        return (structs.replace(common, path=unquote(parts.path), database=named),)
+    if parts.scheme in ("redis", "rediss"):
+        named = parse_qs(parts.query).get("db", [parts.path.strip("/") or "0"])[0]
+        return (_at(common, hosts, named),)
+    if is_cluster(url):
+        return tuple(_at(common, host, "0") for host in hosts.split(","))
+    raise ValkeyError(f"REDIS_URL must begin with redis, rediss or unix: {url!r}.")
+
+
+def is_cluster(url: str) -> bool:
+    return url.startswith(("redis+cluster://", "rediss+cluster://"))
+
+
+def _at(common: Server, place: str, database: str) -> Server:
+    parts = urlsplit(f"//{place}")
+    try:
+        port = parts.port or 6379
+    except ValueError as error:
+        raise ValkeyError(f"REDIS_URL names no port in {place!r}.") from error
+    return structs.replace(common, host=parts.hostname or "127.0.0.1", port=port, database=database)
+
+
+async def dial(
+    server: Server, *, seconds: float = 1.0, on_push: Callable[[list[Any]], None] | None = None
 ) -> Connection:
     """A connection that has signed in and answered. Raises ValkeyError."""
-    parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     connection: Connection | None = None
     try:
         async with asyncio.timeout(seconds):
-            if parts.scheme == "unix":
+            if server.path:
                 _, connection = await loop.create_unix_connection(
-                    lambda: Connection(on_push), unquote(parts.path)
-                )
-            elif parts.scheme in ("redis", "rediss"):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(on_push),
-                    parts.hostname or "127.0.0.1",
-                    parts.port or 6379,
-                    ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
+                    lambda: Connection(on_push), server.path
                 )
             else:
-                raise ValkeyError(f"REDIS_URL must begin with redis, rediss or unix: {url!r}.")
-            if parts.password is not None:
-                user = [unquote(parts.username)] if parts.username else []
-                await connection.call("AUTH", *user, unquote(parts.password))
-            if (database := _database(parts.scheme, parts.path, parts.query)) != "0":
-                await connection.call("SELECT", database)
+                _, connection = await loop.create_connection(
+                    lambda: Connection(on_push),
+                    server.host,
+                    server.port,
+                    ssl=ssl.create_default_context() if server.tls else None,
+                )
+            if server.password is not None:
+                user = [server.user] if server.user else []
+                await connection.call("AUTH", *user, server.password)
+            if server.database != "0":
+                await connection.call("SELECT", server.database)
             await connection.call("PING")
             return connection
     except (OSError, TimeoutError, ValkeyError) as error:
         if connection is not None:
             connection.close()
         raise ValkeyError(str(error) or "No answer in time.") from error
-
-
-def _database(scheme: str, path: str, query: str) -> str:
-    named = parse_qs(query).get("db")
-    if named:
-        return named[0]
-    return path.strip("/") or "0" if scheme != "unix" else "0"

@@ -71,6 +71,7 @@ async def _ask(exchange: Exchange, gateway: Gateway, ability: str) -> None:
     if model is None or api is None:
         raise ModelNotFound(asked.model)
     exchange.api = api
+    exchange.asked = (model, body, ability)
     await gateway.admit(exchange, api)
     if ability not in model.model.abilities:
         raise ModelCannot(model.name, ability)

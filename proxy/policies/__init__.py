@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from contract.policies import BodyLimit, Limit, Policy, RateLimit
-from proxy.policies import body_limit, rate_limit
+from proxy.policies import body_limit, limits
 from proxy.policies.place import Place
 
 if TYPE_CHECKING:
@@ -26,19 +26,18 @@ Step = Callable[["Exchange", "Gateway"], Awaitable[None] | None]
 
 REGISTRY: dict[type[Policy], Callable[[list[Any], Place], Step | None]] = {
     BodyLimit: body_limit.compile,
-    RateLimit: rate_limit.compile,
+    Limit: limits.compile,
 }
 """Kinds in the order in which they are applied, whatever order they were configured in."""
 
 
 def compile_steps(place: Place, policies: Iterable[tuple[str, Policy]]) -> tuple[Step, ...]:
-    """The steps for a place. Each policy comes with its level: tenant, api, route or plan."""
+    """The steps for a place. Each policy comes with its level: tenant, api, route, plan,
+    application or key."""
     grouped: dict[type[Policy], list[Any]] = {kind: [] for kind in REGISTRY}
     for level, policy in policies:
-        if isinstance(policy, Limit):
-            if policy.measure != "calls" or not policy.window:
-                continue
-            policy = RateLimit(policy.amount, policy.window, policy.scope)  # noqa: PLW2901
+        if isinstance(policy, RateLimit):
+            policy = Limit("calls", policy.limit, policy.window, scope=policy.scope)  # type: ignore[arg-type]
         grouped[type(policy)].append((level, policy))
     steps = (REGISTRY[kind](configs, place) for kind, configs in grouped.items() if configs)
     return tuple(step for step in steps if step is not None)

@@ -13,9 +13,10 @@ from hashlib import sha1
 from time import monotonic
 
 from contract.keys import USAGE_STREAM
+from proxy.cluster import connect
 from proxy.usage.journal import Journal, Orphan
 from proxy.usage.segment import Segment
-from proxy.valkey import Connection, ValkeyError, connect
+from proxy.valkey import Connection, ValkeyError
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class Shipper:
 
     async def _store(self, events: list[bytes]) -> None:
         if self._connection is None or not self._connection.alive:
-            self._connection = await connect(self._url)
+            self._connection = await connect(self._url, USAGE_STREAM)
             await self._connection.ask("SCRIPT", "LOAD", _SCRIPT)
         connection = self._connection
         try:

@@ -1,0 +1,123 @@
+"""What an AI call may use at most, guessed before it is made.
+
+Input: half a token for each byte of the request, which is twice what English takes and
+about what other scripts do; what looks like an attachment in base64 counts 2,000 tokens
+or, if that is more, a hundredth of its bytes. Output: ``max_tokens`` or
+``max_completion_tokens`` times ``n``; ``DEFAULT_OUTPUT`` where the request does not say;
+none for embeddings. Cost: these at the dearest of the model's deployments.
+
+The variables of a prompt count as often as its template repeats them; where their length is
+not declared, as ``UNDECLARED`` bytes.
+
+So a call uses more than its estimate only where it sends text of more than one token in
+two bytes, large attachments, or sets no ``max_tokens`` and is answered at length.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from contract.snapshot import Prices
+from proxy.ai.cost import cost_micros
+
+if TYPE_CHECKING:
+    from proxy.ai.compiled import CompiledPrompt
+    from proxy.exchange import Exchange
+    from proxy.runtime import ModelRuntime
+
+DEFAULT_OUTPUT = 4096
+ATTACHMENT = 2000
+BYTES_A_TOKEN = 2
+UNDECLARED = 65_536
+ATTACHED_BYTES_A_TOKEN = 100
+
+_attachments = re.compile(rb"[A-Za-z0-9+/_=-]{1024,}").finditer
+
+
+class _Asked(Struct):
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Asked).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Estimate(Struct, frozen=True):
+    """``prices``: of each deployment that may serve the call."""
+
+    input_tokens: int
+    output_tokens: int
+    prices: tuple[Prices, ...]
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def cost(self, currency: str) -> int | None:
+        """In micro-units of ``currency``, 0 where no price is in it; None where one is unknown."""
+        most = 0
+        for prices in self.prices:
+            if prices.currency == currency:
+                cost = cost_micros(prices, self.input_tokens, self.output_tokens)
+                if cost is None:
+                    return None
+                most = max(most, cost)
+        return most
+
+
+def of(exchange: Exchange) -> Estimate | None:
+    """None for a call that asks no model."""
+    if exchange.asked is not None:
+        model, body, ability = exchange.asked
+        output = output_tokens(body) if ability == "chat" else 0
+        return Estimate(input_tokens(body), output, _prices(model))
+    api, tenant = exchange.api, exchange.tenant
+    if api is None or tenant is None or api.prompt is None:
+        return None
+    prompted = tenant.models_by_id.get(api.prompt.prompt.model_id)
+    length = exchange.headers.get(b"content-length", b"")
+    return Estimate(
+        _prompt_tokens(api.prompt, int(length) if length.isdigit() else UNDECLARED),
+        output_tokens(_encode(api.prompt.prompt.parameters)),
+        () if prompted is None else _prices(prompted),
+    )
+
+
+def _prices(model: ModelRuntime) -> tuple[Prices, ...]:
+    return tuple(deployment.deployment.prices for deployment in model.deployments)
+
+
+def input_tokens(body: bytes) -> int:
+    """Of text or JSON."""
+    plain, tokens = len(body), 0
+    for attachment in _attachments(body):
+        size = attachment.end() - attachment.start()
+        plain -= size
+        tokens += max(ATTACHMENT, size // ATTACHED_BYTES_A_TOKEN)
+    return tokens + -(-plain // BYTES_A_TOKEN)
+
+
+def _prompt_tokens(prompt: CompiledPrompt, length: int) -> int:
+    """Of a prompt with variables of ``length`` bytes, which it may repeat."""
+    pieces = [piece for _, template in prompt.messages for piece in template[::2]]
+    names = Counter(name for _, template in prompt.messages for name in template[1::2])
+    filled = length * max(names.values(), default=0)
+    return -(-(sum(len(piece.encode()) for piece in pieces) + filled) // BYTES_A_TOKEN)
+
+
+def output_tokens(body: bytes) -> int:
+    """Of a chat request in OpenAI's format."""
+    try:
+        asked = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return DEFAULT_OUTPUT
+    answers = max(1, asked.n or 1)
+    bounds = [most for most in (asked.max_tokens, asked.max_completion_tokens) if most is not None]
+    return max(0, *bounds) * answers if bounds else DEFAULT_OUTPUT * answers

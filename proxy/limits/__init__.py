@@ -1,0 +1,50 @@
+"""Limits that hold over all workers and nodes.
+
+Mutable state shared between calls, one of the two places that have any (the other is
+``health``). The counters themselves live in Valkey, which also decides:
+
+- ``items``: what a call must pass, and which counters that means now
+- ``batch``: gathers the checks of a turn of the event loop into one script call
+- ``held``, ``ledger``: units reserved for calls under way, and their settlement
+- ``shares``: leased limits
+- ``link``: the connection, and the breaker on it
+- ``shard`` puts these together for one Valkey; ``limiter`` is what others use, ``spread``
+  the same for a cluster
+- ``*.lua``: what Valkey does
+
+All limits of a call are taken together, over all measures: a call that one refuses uses up
+none. A sliding counter never grants more than its amount in any window. It keeps 60 slots a
+window, by Valkey's own clock, so a used unit comes free up to 1/60 window late and never
+early. A clock that jumps backwards grants less, not more.
+
+Where Valkey is gone or slow, calls pass uncounted, except under limits of tokens and cost,
+which refuse them.
+"""
+
+from __future__ import annotations
+
+from proxy.limits.held import Held
+from proxy.limits.items import NEVER, UNKNOWN, Item, Limits, Verdict
+from proxy.limits.limiter import Limiter
+from proxy.limits.spread import SpreadLimiter
+from proxy.valkey import is_cluster
+
+AnyLimiter = Limiter | SpreadLimiter
+
+__all__ = [
+    "NEVER",
+    "UNKNOWN",
+    "AnyLimiter",
+    "Held",
+    "Item",
+    "Limiter",
+    "Limits",
+    "SpreadLimiter",
+    "Verdict",
+    "make_limiter",
+]
+
+
+def make_limiter(url: str) -> AnyLimiter:
+    """For a single server or a cluster; see ``valkey.servers``. Raises ValkeyError."""
+    return SpreadLimiter(url) if is_cluster(url) else Limiter(url)

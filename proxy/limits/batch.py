@@ -1,0 +1,181 @@
+"""Gathers checks, and has Valkey decide all of them in one script call.
+
+All checks asked for in one turn of the event loop, or while enough calls are on their
+way, travel together. Checks of the same limits are merged: so many are wanted, the script
+says how many it grants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from math import inf
+
+from msgspec import Struct
+
+from proxy.limits.books import Books
+from proxy.limits.held import Held
+from proxy.limits.items import Counter, Limits, Verdict
+from proxy.limits.link import Link
+from proxy.limits.scripts import TAKE
+from proxy.limits.shares import Shares
+from proxy.valkey import Part
+
+IN_FLIGHT = 2
+"""Calls on their way at once. Checks that come meanwhile are gathered for the next."""
+
+Answer = asyncio.Future[Verdict | None]
+
+
+class Group(Struct, eq=False):
+    """Checks of the same limits for the same units.
+
+    ``held`` are those of ``waiting``, in the same order; empty where all units are spent at
+    once.
+    """
+
+    limits: Limits
+    waiting: list[Answer]
+    held: list[Held]
+    counters: tuple[Counter, ...] = ()
+
+
+class Batch:
+    def __init__(
+        self, worker: str, link: Link, books: Books, shares: Shares, *, apart: bool
+    ) -> None:
+        """``apart``: tenants may not share a script call, as in a cluster."""
+        self._worker = worker
+        self._link = link
+        self._books = books
+        self._shares = shares
+        self._apart = apart
+        self._loop = asyncio.get_running_loop()
+        self._merged: dict[Limits, Group] = {}
+        self._single: list[Group] = []
+        self._flying = 0
+
+    def add(self, limits: Limits) -> Answer:
+        """Asks for one call under plain limits."""
+        answer = self._begin()
+        group = self._merged.get(limits)
+        if group is None:
+            self._merged[limits] = Group(limits, [answer], [])
+        else:
+            group.waiting.append(answer)
+        return answer
+
+    def add_held(self, held: Held, *, alike: bool) -> Answer:
+        """Asks for units to be held. ``alike``: they are the same for all calls of the limits."""
+        answer = self._begin()
+        if not alike:
+            self._single.append(Group(held.limits, [answer], [held]))
+            return answer
+        group = self._merged.get(held.limits)
+        if group is None:
+            self._merged[held.limits] = Group(held.limits, [answer], [held])
+        else:
+            group.waiting.append(answer)
+            group.held.append(held)
+        return answer
+
+    def _begin(self) -> Answer:
+        if not self._merged and not self._single and self._flying < IN_FLIGHT:
+            self._loop.call_soon(self.flush)
+        return self._loop.create_future()
+
+    def flush(self) -> None:
+        groups: list[Group] = [*self._merged.values(), *self._single]
+        self._merged, self._single = {}, []
+        if not groups:
+            return
+        if not self._link.usable:
+            give_up(groups)
+            return
+        if not self._apart:
+            self._send(groups)
+            return
+        tenants: dict[str, list[Group]] = {}
+        for group in groups:
+            tenants.setdefault(group.limits.tenant_id, []).append(group)
+        for some in tenants.values():
+            self._send(some)
+
+    def _send(self, groups: list[Group]) -> None:
+        keys: dict[str, int] = {}
+        arguments: list[Part] = [self._worker]
+        place = keys.setdefault
+        for group in groups:
+            limits = group.limits
+            if limits.until != inf:
+                limits.resolve(self._link.now())
+            group.counters = limits.counters
+            arguments += (len(group.waiting), len(group.counters))
+            if group.held:
+                self._ask_held(group, keys, arguments)
+                continue
+            for item, counter in zip(limits.items, group.counters, strict=True):
+                arguments += (place(counter.key, len(keys) + 1), 0, item.amount, counter.window)
+        self._flying += 1
+        call = self._link.call(TAKE, keys, arguments)
+        call.add_done_callback(lambda done: self._answered(done, groups))
+
+    def _ask_held(self, group: Group, keys: dict[str, int], arguments: list[Part]) -> None:
+        limits = group.limits
+        place = keys.setdefault
+        units = group.held[0].units
+        shares = self._shares.of(limits, group.counters) if limits.leased else ()
+        for index, (item, counter) in enumerate(zip(limits.items, group.counters, strict=True)):
+            key = place(counter.key, len(keys) + 1)
+            if item.measure == "calls" and not shares:
+                arguments += (key, 0, item.amount, counter.window)
+                continue
+            held = place(counter.held, len(keys) + 1)
+            wanted = shares[index].wanted(units[index]) if shares else -1
+            marker = place(counter.marker, len(keys) + 1) if counter.marker else 0
+            arguments += (key, held, item.amount, counter.window, units[index], wanted, marker)
+
+    def _answered(self, done: asyncio.Future[list[list[int]]], groups: list[Group]) -> None:
+        self._flying -= 1
+        if self._merged or self._single:
+            self._loop.call_soon(self.flush)
+        if done.exception() is not None:
+            give_up(groups)
+            return
+        for group, (granted, tight, wait, *remaining) in zip(groups, done.result(), strict=True):
+            if group.held:
+                drawn = remaining[len(group.counters) :]
+                remaining = remaining[: len(group.counters)]
+                if granted:
+                    self._hold(group, granted, remaining, drawn)
+            _tell(group.waiting[:granted], Verdict(True, remaining))
+            if granted < len(group.waiting):
+                _tell(group.waiting[granted:], Verdict(False, remaining, tight - 1, wait))
+
+    def _hold(self, group: Group, granted: int, left: list[int], drawn: list[int]) -> None:
+        """Notes what the script now holds for ``granted`` calls, and for their shares."""
+        limits, counters = group.limits, group.counters
+        shares = self._shares.of(limits, counters) if limits.leased else ()
+        for index, unit in enumerate(group.held[0].units):
+            calls = limits.items[index].measure == "calls"
+            if shares:
+                self._books.add(counters[index], granted * unit + drawn[index])
+                shares[index].draw(drawn[index], left[index])
+                if calls:
+                    shares[index].use(granted * unit)
+            elif not calls:
+                self._books.add(counters[index], granted * unit)
+        for held in group.held[:granted]:
+            held.granted(self._books, counters, shares)
+
+
+def _tell(waiting: Iterable[Answer], verdict: Verdict | None) -> None:
+    for answer in waiting:
+        if not answer.done():
+            answer.set_result(verdict)
+
+
+def give_up(groups: Iterable[Group]) -> None:
+    """Nothing can be said of these: Valkey is away."""
+    for group in groups:
+        _tell(group.waiting, None)

@@ -1,0 +1,102 @@
+-- Decides a batch of checks. Each is: how many calls want the same, how many limits there are, and
+-- for each limit the index of its counter's key, that of what is held (0: the units are spent at
+-- once), the amount and the window. Where units are held, three more: the units of one call, how
+-- many more to hold for later calls (a share), and the index of the key that must exist before a
+-- calendar counter is believed (0: none).
+--
+-- Each is answered with: how many calls may go, the number of the limit that refused (0: none),
+-- the microseconds until it may grant one (-1: never, -2: its counter is not known), what remains
+-- of each limit, and the share granted of each limit that asked for one.
+
+local function wait(part, free)
+  local c, need = part.c, part.unit - free
+  if part.unknown then return -2 end
+  if part.unit > part.limit then return -1 end
+  if c.window < 0 and part.limit - c.n - c.taken < part.unit then
+    return math.ceil(-c.window * 1000000 - now)
+  end
+  if c.window > 0 then
+    local slots = {}
+    for s = c.first, math.max(c.slot, c.first + 120) do slots[#slots + 1] = s end
+    local counts = redis.call('HMGET', part.key, unpack(slots))
+    for i = 1, #slots do
+      need = need - (tonumber(counts[i]) or 0)
+      if need <= 0 then return math.ceil((slots[i] + 61) * c.width - now) end
+    end
+    if c.taken >= need then return math.ceil(c.width * 61) end
+  end
+  return 1000000
+end
+
+local a = 2
+
+local function read_part()
+  local key, other, limit = KEYS[tonumber(ARGV[a])], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local part = {key = key, limit = limit, unit = 1, c = spending(key, tonumber(ARGV[a + 3]))}
+  a = a + 4
+  part.free = limit - part.c.n - part.c.taken
+  if other > 0 then
+    part.unit, part.share = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+    local marker = tonumber(ARGV[a + 2])
+    a = a + 3
+    part.held = KEYS[other]
+    part.h = holding(part.held)
+    part.free = part.free - part.h.n - part.h.taken
+    part.unknown = marker > 0 and redis.call('EXISTS', KEYS[marker]) == 0
+  end
+  return part
+end
+
+local reply = {}
+while a <= #ARGV do
+  local wanted, count = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+  a = a + 2
+  local granted, tight, parts = wanted, 0, {}
+  for p = 1, count do
+    local part = read_part()
+    parts[p] = part
+    local fits = wanted
+    if part.unknown then
+      fits = 0
+    elseif part.unit > 0 then
+      fits = math.max(0, math.floor(part.free / part.unit))
+    end
+    if fits < granted then granted, tight = fits, p end
+  end
+  local group = {granted, tight, 0}
+  if granted < wanted then
+    local part = parts[tight]
+    group[3] = wait(part, math.max(0, part.free - granted * part.unit))
+  end
+  local shares = {}
+  for p = 1, count do
+    local part = parts[p]
+    local taken = granted * part.unit
+    part.free = part.free - taken
+    if part.h then
+      if part.share >= 0 then
+        local share = 0
+        if granted > 0 then share = math.max(0, math.min(part.share, math.floor(part.free / 4))) end
+        shares[#shares + 1] = share
+        taken = taken + share
+      end
+      part.h.taken = part.h.taken + taken
+    else
+      part.c.taken = part.c.taken + taken
+    end
+    group[p + 3] = math.max(0, part.free)
+  end
+  for s = 1, #shares do group[#group + 1] = shares[s] end
+  reply[#reply + 1] = group
+end
+
+for key, c in pairs(spendings) do
+  if c.taken > 0 then spend(key, c, c.taken) end
+end
+for key, h in pairs(holdings) do
+  if h.taken > 0 then
+    redis.call('HINCRBY', key, worker, h.taken)
+    if h.deadline < now + LEASE / 2 then renew(key) end
+  end
+end
+return reply

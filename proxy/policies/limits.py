@@ -1,0 +1,134 @@
+"""Limits on calls, calls at once, tokens and cost, over all workers (see ``limits``).
+
+All limits of a call are taken together: a call that one refuses uses up none of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from contract.policies import Limit
+from proxy.limits import AnyLimiter, Held, Item, Limits, Verdict
+from proxy.limits.errors import LimitsUnavailable
+from proxy.policies import end_user
+from proxy.policies.limit_fields import Told
+from proxy.policies.limit_items import Rules
+from proxy.policies.place import Place
+from proxy.policies.settlement import Reservation
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+    from proxy.gateway import Gateway
+    from proxy.policies import Step
+
+MOST_BOUND = 4096
+"""Keys and users whose limits are remembered at one place."""
+
+
+class Bound:
+    """The limits of a place for one key and one end user."""
+
+    __slots__ = ("limits", "told")
+
+    def __init__(self, items: tuple[Item, ...]) -> None:
+        self.limits = Limits(items)
+        self.told = Told(items)
+
+
+def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # noqa: A001
+    rules = Rules(configs, place)
+    if not rules:
+        return None
+    if rules.by_key or rules.by_user:
+        return _bound_step(rules, place)
+    bound = Bound(rules.items())
+    return _plain_step(bound) if bound.limits.plain else _step(bound)
+
+
+def _plain_step(bound: Bound) -> Step:
+    """The commonest, and so the shortest: calls only, counted at once."""
+    limits = bound.limits
+
+    def step(exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
+        limiter = gateway.limiter
+        answer = limiter.check(limits)
+        if answer is not None:
+            return _wait(exchange, limiter, answer, bound)
+        _away(limiter, limits)
+        return None
+
+    return step
+
+
+def _step(bound: Bound) -> Step:
+    def step(exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
+        return admit(exchange, gateway.limiter, bound)
+
+    return step
+
+
+def _bound_step(rules: Rules, place: Place) -> Step:
+    known: dict[tuple[str, str], Bound] = {}
+    user_of = end_user.reader(place.user_from)
+
+    def step(exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
+        key = exchange.key.id if rules.by_key and exchange.key is not None else ""
+        user = user_of(exchange) if rules.by_user else ""
+        bound = known.get((key, user))
+        if bound is None:
+            if len(known) >= MOST_BOUND:
+                known.clear()
+            bound = known[key, user] = Bound(rules.items(key, user))
+        return admit(exchange, gateway.limiter, bound)
+
+    return step
+
+
+def admit(exchange: Exchange, limiter: AnyLimiter, bound: Bound) -> Awaitable[None] | None:
+    """Takes what the call needs of all limits, or raises what refuses it."""
+    limits = bound.limits
+    answer: Verdict | Awaitable[Verdict | None] | None
+    if limits.plain:
+        answer = limiter.check(limits)
+    elif limits.leased and limits.calls:
+        answer = limiter.draw(limits)
+        if answer is None:
+            answer = limiter.hold(Held(limits, limits.ones), alike=True)
+    else:
+        reservation = Reservation(limits, exchange, limiter.counts)
+        exchange.reservation = reservation
+        answer = limiter.hold(reservation.held, alike=not limits.closed)
+    if answer is None:
+        _away(limiter, limits)
+        return None
+    if isinstance(answer, Verdict):
+        limiter.counts.checks += 1
+        bound.told.allow(exchange, answer)
+        return None
+    return _wait(exchange, limiter, answer, bound)
+
+
+async def _wait(
+    exchange: Exchange, limiter: AnyLimiter, answer: Awaitable[Verdict | None], bound: Bound
+) -> None:
+    verdict = await answer
+    if verdict is None:
+        _away(limiter, bound.limits)
+        return
+    limiter.counts.checks += 1
+    if verdict.allowed:
+        bound.told.allow(exchange, verdict)
+        return
+    limiter.counts.refusals += 1
+    reservation = exchange.reservation
+    units = bound.limits.ones if reservation is None else reservation.held.units
+    raise bound.told.refusal(verdict, units)
+
+
+def _away(limiter: AnyLimiter, limits: Limits) -> None:
+    """Nothing can be counted now. Raises LimitsUnavailable where money is at stake."""
+    if limits.closed:
+        limiter.counts.failed_closed += 1
+        raise LimitsUnavailable
+    limiter.counts.failed_open += 1

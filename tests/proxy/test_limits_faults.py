@@ -1,0 +1,238 @@
+"""Limits when things break: workers that die, and a Valkey that is gone, slow or empty."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from limits_cast import chat, counted, known, model, planned, with_ai
+from proxy_servers import Call, Valkey
+
+from contract import keys
+from contract.periods import period_at
+from contract.policies import Limit
+from proxy.limits.scripts import LEASE_SECONDS
+
+
+async def ai_site(gateway: Any, sites: Any, valkey: Valkey, upstream: Any, *limits: Limit) -> Any:
+    """A tenant with a model and these limits."""
+    upstream.script = model()
+    site = sites(gateway, "alice", valkey)
+    known(site)
+    await site.publish(**with_ai(site, upstream.port) | planned(site, *limits))
+    return site
+
+
+async def until(condition: Any, seconds: float = 5.0) -> float:
+    """Waits until an awaitable condition holds; how long that took."""
+    began = time.monotonic()
+    while not await condition():
+        assert time.monotonic() - began < seconds, "It did not happen in time."
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+async def test_what_a_killed_worker_held_comes_back_within_the_bound(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    """Calls at once, tokens, and shares of a leased limit of calls."""
+    one, two = start_gateway(own_valkey.url), start_gateway(own_valkey.url)
+    limits = (
+        Limit("concurrency", 4),
+        Limit("tokens", 1000, 600),
+        Limit("calls", 400, 600, scope="key", mode="leased"),
+    )
+    site = await ai_site(one, sites, own_valkey, upstream, *limits)
+    other = sites(two, "alice", own_valkey)
+    other.snapshot, other.host, other.key = site.snapshot, site.host, site.key
+    await other.publish()
+
+    async def never(call: Call, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    upstream.script = never
+    stuck = [asyncio.create_task(chat(site, max_tokens=100)) for _ in range(4)]
+
+    async def full() -> bool:
+        return (await counted(site, "concurrency", "subscription:sub-ai", "now"))[1] == 4
+
+    await until(full)
+    refused = await chat(other, max_tokens=100)
+    assert refused.json()["error"]["code"] == "concurrency_limited"
+    one.kill()
+    await asyncio.gather(*stuck, return_exceptions=True)
+    upstream.script = model()
+
+    async def passes() -> bool:
+        return (await chat(other, max_tokens=100)).status_code == 200
+
+    took = await until(passes, LEASE_SECONDS + 3)
+    assert took > 1
+    used, reserved = await counted(site, "tokens", "subscription:sub-ai", "600")
+    assert (used, reserved) == (30, 0)
+
+
+async def test_what_a_living_worker_holds_is_kept_for_as_long_as_the_call_takes(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    gateway = start_gateway(own_valkey.url)
+    site = await ai_site(gateway, sites, own_valkey, upstream, Limit("concurrency", 1))
+    gate = asyncio.Event()
+
+    async def waits(call: Call, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    upstream.script = waits
+    long = asyncio.create_task(chat(site))
+    key = keys.limit_counter(site.snapshot.tenant_id, "concurrency", "subscription:sub-ai", "now")
+
+    def deadline() -> int:
+        fields = own_valkey.client().hgetall(keys.limit_held(key))
+        return max((int(v) for name, v in fields.items() if name.startswith(b"d:")), default=0)
+
+    async def held() -> bool:
+        return deadline() > 0
+
+    await until(held)
+    first = deadline()
+
+    async def renewed() -> bool:
+        return deadline() > first
+
+    await until(renewed, LEASE_SECONDS)
+    gate.set()
+    assert (await long).status_code == 200
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+async def test_without_valkey_calls_pass_and_money_is_refused_and_both_count_again_in_5_s(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any, how: str
+) -> None:
+    gateway = start_gateway(own_valkey.url)
+    limits = (Limit("calls", 3, 600, scope="application"), Limit("tokens", 1_000_000, 600))
+    site = await ai_site(gateway, sites, own_valkey, upstream, *limits)
+    for _ in range(3):
+        assert (await chat(site, max_tokens=10)).status_code == 200
+    assert (await site.call("/orders/7")).status_code == 429
+
+    own_valkey.signal(signal.SIGSTOP if how == "frozen" else signal.SIGKILL)
+    began = time.monotonic()
+    answers = await asyncio.gather(*(site.call("/orders/7") for _ in range(50)))
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    assert time.monotonic() - began < 2
+    began = time.monotonic()
+    passed, refused = await site.call("/orders/7"), await chat(site)
+    assert time.monotonic() - began < 0.2
+    assert passed.status_code == 200
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+    assert refused.json()["error"]["code"] == "limits_unavailable"
+
+    if how == "frozen":
+        own_valkey.signal(signal.SIGCONT)
+    else:
+        own_valkey.process.wait()  # type: ignore[union-attr]
+        own_valkey.start()
+
+    async def counts() -> bool:
+        return (await site.call("/orders/7")).status_code == 429
+
+    await until(counts)
+    # The three calls are still known, so it is they that stand in the way of a fourth.
+    assert (await chat(site)).json()["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_a_slow_valkey_is_not_waited_for(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    gateway = start_gateway(own_valkey.url)
+    site = await ai_site(gateway, sites, own_valkey, upstream, Limit("calls", 10_000, 600))
+    assert (await site.call("/orders/7")).headers["ratelimit"]
+    pid = own_valkey.process.pid  # type: ignore[union-attr]
+    assert pid
+    stop = time.monotonic() + 3
+
+    async def slow() -> None:
+        """Answers, but only ever after 0.2 s."""
+        while time.monotonic() < stop:
+            own_valkey.signal(signal.SIGSTOP)
+            await asyncio.sleep(0.2)
+            own_valkey.signal(signal.SIGCONT)
+            await asyncio.sleep(0.002)
+
+    slowing = asyncio.create_task(slow())
+    uncounted = 0
+    while time.monotonic() < stop - 1:
+        await site.call("/orders/7")
+    began = time.monotonic()
+    for _ in range(20):
+        uncounted += "ratelimit" not in (await site.call("/orders/7")).headers
+    assert time.monotonic() - began < 0.5
+    assert uncounted == 20
+    await slowing
+
+    async def counts() -> bool:
+        return "ratelimit" in (await site.call("/orders/7")).headers
+
+    await until(counts)
+
+
+async def test_settlements_wait_for_valkey_and_count_once(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    gateway = start_gateway(own_valkey.url)
+    limits = (Limit("tokens", 1_000_000, 600), Limit("concurrency", 50))
+    site = await ai_site(gateway, sites, own_valkey, upstream, *limits)
+    gate = asyncio.Event()
+    answering = model()
+
+    async def waits(call: Call, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        await answering(call, writer)
+
+    upstream.script = waits
+    calls = [asyncio.create_task(chat(site)) for _ in range(20)]
+
+    async def all_held() -> bool:
+        return (await counted(site, "concurrency", "subscription:sub-ai", "now"))[1] == 20
+
+    await until(all_held)
+    own_valkey.signal(signal.SIGSTOP)
+    gate.set()
+    answers = await asyncio.gather(*calls)
+    assert Counter(answer.status_code for answer in answers) == {200: 20}
+    await asyncio.sleep(0.5)
+    own_valkey.signal(signal.SIGCONT)
+
+    async def settled() -> bool:
+        tokens = await counted(site, "tokens", "subscription:sub-ai", "600")
+        at_once = await counted(site, "concurrency", "subscription:sub-ai", "now")
+        return (tokens, at_once) == ((20 * 30, 0), (0, 0))
+
+    await until(settled)
+    await asyncio.sleep(0.3)
+    assert await settled()
+
+
+async def test_an_emptied_valkey_lets_no_money_be_spent_before_it_is_filled_again(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    gateway = start_gateway(own_valkey.url)
+    budget = Limit("cost", 10_000, period="month", scope="tenant")
+    quota = Limit("calls", 100, period="day", scope="tenant")
+    site = await ai_site(gateway, sites, own_valkey, upstream, budget, quota)
+    assert (await chat(site, max_tokens=10)).status_code == 200
+    own_valkey.client().flushall()
+    refused = await chat(site, max_tokens=10)
+    assert refused.json()["error"]["code"] == "limits_unavailable"
+    assert (await site.call("/orders/7")).status_code == 200
+    month = period_at("month", "UTC", time.time())
+    counter = keys.limit_counter(site.snapshot.tenant_id, "cost-USD", "tenant", month.name)
+    own_valkey.client().hset(counter, "b", 9_990)
+    known(site)
+    refused = await chat(site, max_tokens=10)
+    assert refused.json()["error"]["code"] == "budget_exceeded"
