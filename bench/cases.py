@@ -114,6 +114,14 @@ class Case:
     """Seconds over which the first calls are started, so that paced answers do not march in
     step."""
     headers: dict[str, str] = field(default_factory=dict)
+    varied: bool = False
+    """No two calls in a row have the same header fields."""
+
+    def requests(self, port: int, headers: dict[str, str]) -> list[bytes]:
+        """What is sent in turn."""
+        if not self.varied:
+            return [self.request(port, headers)]
+        return [self.request(port, headers | {"X-Trace": f"{n:08d}"}) for n in range(997)]
 
     def request(self, port: int, headers: dict[str, str] | None = None, *, key: bool = True):
         """The call as it goes over the wire, with the given headers besides its own."""
@@ -142,6 +150,7 @@ def _chat(name: str, reply: str, **options) -> Case:
 REST_GET = Case("rest-get-600B", "GET", "/rest/item", REST_ANSWER)
 CASES = [
     REST_GET,
+    Case("rest-get-600B-varied", "GET", "/rest/item", REST_ANSWER, varied=True),
     Case("rest-post-10KB", "POST", "/rest/item", REST_ANSWER, REST_ORDER),
     _chat("chat-2KB-1KB", "whole"),
     _chat("chat-stream-50", "stream"),

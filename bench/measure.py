@@ -92,8 +92,8 @@ def job(port: int, requests: list[bytes], answer: bytes, *, rewritten: bool = Fa
 
 
 def _job(subject: Subject, running: Running, case: Case) -> dict[str, Any]:
-    request = case.request(running.port, subject.headers(running.upstream))
-    return job(running.port, [request], case.answer, rewritten=subject.rewrites)
+    requests = case.requests(running.port, subject.headers(running.upstream))
+    return job(running.port, requests, case.answer, rewritten=subject.rewrites)
 
 
 class Load:
