@@ -14,7 +14,7 @@ Measure = Literal["calls", "concurrency", "tokens", "cost"]
 Scope = Literal["tenant", "api", "plan", "subscription", "application", "key", "user"]
 
 
-class Limit(Struct, frozen=True, tag="limit"):
+class Limit(Struct, frozen=True, gc=False, tag="limit"):
     """At most ``amount`` of ``measure`` over all workers and nodes, for each ``scope``.
 
     ``measure``:
@@ -24,14 +24,21 @@ class Limit(Struct, frozen=True, tag="limit"):
     - ``tokens``: input and output tokens together
     - ``cost``: micro-units of ``currency``
 
+    Tokens and cost are reserved from an estimate before the call and settled to what the
+    provider reports after it.
+
     Counted in any ``window`` seconds, sliding, or, where ``period`` is set, in the calendar
     day or month of the tenant's time zone. Whatever calls share ``scope`` share one
     counter: all of the tenant's, of one API, of one plan, of one subscription (one
-    application's use of one API), of one application, of one key, or of one end user (whom
-    the API's ``user_from`` names).
+    application's use of one API), of one application, of one key, or of one end user of
+    one application (whom the API's ``user_from`` names). See ``keys.limit_within`` for the
+    exceptions.
 
-    ``exact`` asks for every call; ``leased`` lets each worker draw shares ahead, which
-    costs less and may let through more, up to a stated bound.
+    ``exact`` asks Valkey for every call; ``leased`` lets each worker draw shares ahead, which
+    costs less. Neither lets through more than ``amount``, but for what a worker that is
+    killed has used of its shares since its last report: a quarter of a second's use, and
+    at most a twentieth of ``amount``. While units lie idle in one worker's share, for up to
+    a second, another worker may refuse calls.
     """
 
     measure: Measure
@@ -43,26 +50,10 @@ class Limit(Struct, frozen=True, tag="limit"):
     currency: str = "USD"
 
 
-class RateLimit(Struct, frozen=True, tag="rate_limit"):
-    """At most ``limit`` calls in any ``window`` seconds, counted over all workers and nodes.
-
-    The window slides; whatever calls share ``scope`` share one counter:
-
-    - ``subscription``: one application's use of one API under its plan
-    - ``application``: all of one application's calls
-    - ``api``: all calls to one API
-    - ``tenant``: all calls of the tenant
-    """
-
-    limit: int
-    window: int
-    scope: str = "subscription"
-
-
-class BodyLimit(Struct, frozen=True, tag="body_limit"):
+class BodyLimit(Struct, frozen=True, gc=False, tag="body_limit"):
     """Refuses request bodies of more than ``max_bytes`` with 413, before and while reading."""
 
     max_bytes: int
 
 
-Policy = RateLimit | BodyLimit | Limit
+Policy = BodyLimit | Limit

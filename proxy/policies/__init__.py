@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from contract.policies import BodyLimit, Limit, Policy, RateLimit
+from contract.policies import BodyLimit, Limit, Policy
 from proxy.policies import body_limit, limits
 from proxy.policies.place import Place
 
@@ -36,8 +36,6 @@ def compile_steps(place: Place, policies: Iterable[tuple[str, Policy]]) -> tuple
     application or key."""
     grouped: dict[type[Policy], list[Any]] = {kind: [] for kind in REGISTRY}
     for level, policy in policies:
-        if isinstance(policy, RateLimit):
-            policy = Limit("calls", policy.limit, policy.window, scope=policy.scope)  # type: ignore[arg-type]
         grouped[type(policy)].append((level, policy))
     steps = (REGISTRY[kind](configs, place) for kind, configs in grouped.items() if configs)
     return tuple(step for step in steps if step is not None)

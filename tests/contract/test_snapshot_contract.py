@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from contract import snapshot
-from contract.policies import BodyLimit, RateLimit
+from contract.policies import BodyLimit, Limit
 
 
 def a_snapshot(**changes: object) -> snapshot.TenantSnapshot:
@@ -16,7 +16,7 @@ def a_snapshot(**changes: object) -> snapshot.TenantSnapshot:
         "slug": "alice",
         "version": 3,
         "hosts": ("alice.localhost",),
-        "plans": (snapshot.Plan("p1", "Free", (RateLimit(60, 60), BodyLimit(1000))),),
+        "plans": (snapshot.Plan("p1", "Free", (Limit("calls", 60, 60), BodyLimit(1000))),),
         "providers": (snapshot.Provider("v1", "V", "openai", "https://v.example/v1", b"sealed"),),
         "prompts": (
             snapshot.Prompt(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contract import keys
-from contract.policies import BodyLimit, RateLimit
+from contract.policies import BodyLimit, Limit
 from contract.secrets import Sealer, provider_context
 from contract.snapshot import (
     FORMAT,
@@ -93,7 +93,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
         hosts=("alice.localhost",),
         private_upstreams=True,
         apis=tuple(apis),
-        plans=(Plan("free", "Free"), Plan("tiny", "Tiny", (RateLimit(limit=2, window=60),))),
+        plans=(Plan("free", "Free"), Plan("tiny", "Tiny", (Limit("calls", 2, 60),))),
         applications=(Application("app", "App"), Application("limited", "Limited")),
         keys=(
             ApiKey("key", keys.digest(ALICE), "app"),
