@@ -63,7 +63,7 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
             suspended=_suspended(tenant),
             private_upstreams=tenant.tier.private_upstreams,
             time_zone=tenant.time_zone,
-            policies=_tier_policies(tenant) + limits[None],
+            policies=tier_policies(tenant) + limits[None],
             upstreams=tuple(upstreams.values()),
             apis=_apis(
                 apis, {prompt.api_id: str(prompt.pk) for prompt in prompts}, limits, upstreams
@@ -112,7 +112,7 @@ def _suspended(tenant: Tenant) -> str | None:
     return None
 
 
-def _tier_policies(tenant: Tenant) -> tuple[policies.Policy, ...]:
+def tier_policies(tenant: Tenant) -> tuple[policies.Policy, ...]:
     """The operator's limits. Of two on the same thing the tighter holds, so what the tenant
     sets itself can never loosen them."""
     tier, found = tenant.tier, []

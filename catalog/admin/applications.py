@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from catalog.admin.base import CatalogAdmin, become
 from catalog.admin.cells import badge, buttons, link, moment, section
 from catalog.admin.deeds import Deed
+from catalog.admin.limit_cells import application_section
 from catalog.admin.limit_forms import limits_inline
 from catalog.admin.paging import CappedPaginator
 from catalog.admin.subscriptions import STATUS_LABELS
@@ -152,7 +153,11 @@ class ApplicationAdmin(CatalogAdmin):
         return {
             **super().panel(request, obj),
             "note": "" if obj.enabled else "Switched off: all its keys are refused.",
-            "sections": [self._keys(request, obj), self._subscriptions(request, obj)],
+            "sections": [
+                self._keys(request, obj),
+                self._subscriptions(request, obj),
+                application_section(request.tenant, obj),
+            ],
         }
 
     def _keys(self, request: HttpRequest, obj: Application) -> dict[str, Any]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.contrib.admin import SimpleListFilter, register
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 from catalog.admin.base import CatalogAdmin
 from catalog.admin.cells import link
+from catalog.admin.limit_cells import Uses, limit_section, tier_section
 from catalog.admin.limit_forms import LimitForm
 from catalog.models import Limit
 from catalog.models.limits import PLACES
 from catalog.services import limits
 from tenants.sites import tenant_site
+
+_OPEN = "While Valkey cannot be reached, calls pass uncounted."
+_CLOSED = "While Valkey cannot be reached, calls under it are refused: nothing is overspent."
+FAILS = {"calls": _OPEN, "concurrency": _OPEN, "tokens": _CLOSED, "cost": _CLOSED}
 
 
 class PlaceFilter(SimpleListFilter):
@@ -43,7 +50,7 @@ class PlaceFilter(SimpleListFilter):
 @register(Limit, site=tenant_site)
 class LimitAdmin(CatalogAdmin):
     form = LimitForm
-    list_display = ["limit_text", "set_on", "per_text", "mode_text"]
+    list_display = ["limit_text", "set_on", "per_text", "use_now", "mode_text"]
     list_filter = [
         PlaceFilter,
         ("measure", ChoicesDropdownFilter),
@@ -51,6 +58,7 @@ class LimitAdmin(CatalogAdmin):
         ("per", ChoicesDropdownFilter),
     ]
     list_select_related = PLACES
+    list_before_template = "admin/catalog/section.html"
     search_fields = ["plan__name", "application__name", "key__name", "key__prefix", "api__name"]
     autocomplete_fields = ["plan", "application", "key", "api"]
     fieldsets = [
@@ -75,6 +83,29 @@ class LimitAdmin(CatalogAdmin):
         places = [obj.place] if obj.place else []
         return [(title, {**options, "fields": [*places, *options["fields"]]})]
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict | None = None
+    ) -> HttpResponse:
+        context = {**(extra_context or {}), "section": tier_section(request.tenant)}
+        return super().changelist_view(request, context)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """The use of the page's limits is read in one go, beside the rows."""
+        page = super().get_changelist_instance(request)
+        uses = Uses(request.tenant, page.result_list)
+        if uses.problem:
+            messages.warning(request, uses.problem)
+        for limit in page.result_list:
+            limit.uses = uses
+        return page
+
+    def panel(self, request: HttpRequest, obj: Limit) -> dict[str, Any]:
+        return {
+            **super().panel(request, obj),
+            "note": FAILS[obj.measure],
+            "sections": [limit_section(Uses(request.tenant, [obj]), obj)],
+        }
+
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         limits.save_limit(limit=obj)
 
@@ -92,6 +123,10 @@ class LimitAdmin(CatalogAdmin):
     @display(description="Counted for", ordering="per")
     def per_text(self, limit: Limit) -> str:
         return limit.get_per_display()
+
+    @display(description="Use now")
+    def use_now(self, limit: Limit) -> str:
+        return limit.uses.cell(limit)
 
     @display(description="Mode", ordering="mode")
     def mode_text(self, limit: Limit) -> str:

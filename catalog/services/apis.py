@@ -92,7 +92,8 @@ def _check_hosts(api: Api) -> None:
 
 def _check_users(api: Api) -> None:
     """Limits for each end user need to know who that is."""
-    if not api.user_from and api.limits.filter(per=Limit.Per.USER).exists():
+    users = Limit.objects.filter(api=api.pk, per=Limit.Per.USER)
+    if not api.user_from and users.exists():
         message = "This API has limits for each end user: change these first."
         raise ValidationError({"user_from": ValidationError(message, code="in_use")})
 
