@@ -89,13 +89,13 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         if api.key_required:
             raise ApiKeyUnknown
         return
-    key, caller = found
+    key = found.key
     if key.expires_at is not None and key.expires_at <= time():
         if api.key_required:
             raise ApiKeyExpired
         return
     exchange.key = key
-    exchange.application = caller
+    exchange.application = found.application
     if known is not None and key.expires_at is None and api.key_query is None:
         known.api, known.key, known.application = api, key, exchange.application
         known.drop_authorization = exchange.drop_authorization

@@ -16,7 +16,7 @@ import re
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Route = TypeVar("Route")
 Api = TypeVar("Api")
@@ -50,13 +50,10 @@ class Node(Struct, Generic[Route], eq=False, gc=False):
     """The same for routes that take the rest of the path."""
 
 
-class Table(Generic[Route]):
+class Table(Struct, Generic[Route], eq=False, gc=False):
     """The routes of one API by path template and method."""
 
-    __slots__ = ("_root",)
-
-    def __init__(self) -> None:
-        self._root: Node[Route] = Node()
+    _root: Node[Route] = field(default_factory=Node)
 
     def add(self, template: str, methods: tuple[str, ...], route: Route) -> tuple[str, ...]:
         """Returns the names of the template's parameters in order. Raises TemplateError."""
@@ -220,20 +217,23 @@ class Path:
         return rest + "/" if self.slash else rest
 
 
-class Rewrite:
+class Rewrite(Struct, eq=False, gc=False):
     """A rewrite template, compiled. Parameters are put in as they came, still encoded."""
 
-    __slots__ = ("_parts",)
+    _parts: tuple[tuple[str, str], ...]
 
-    def __init__(self, template: str, names: tuple[str, ...]) -> None:
-        self._parts: list[tuple[str, str]] = []
+    @classmethod
+    def of(cls, template: str, names: tuple[str, ...]) -> Rewrite:
+        """Raises TemplateError for a parameter that is not among ``names``."""
+        parts = []
         end = 0
         for found in _PARAMETER.finditer(template):
             if found[1] not in names:
                 raise TemplateError(f"{template}: the path has no parameter {found[1]!r}.")
-            self._parts.append((template[end : found.start()], found[1]))
+            parts.append((template[end : found.start()], found[1]))
             end = found.end()
-        self._parts.append((template[end:], ""))
+        parts.append((template[end:], ""))
+        return cls(tuple(parts))
 
     def __call__(self, params: dict[str, str]) -> str:
         return "".join([text + (params[name] if name else "") for text, name in self._parts])

@@ -108,7 +108,7 @@ def test_the_rest_is_handed_on_as_it_came() -> None:
 
 
 def test_a_rewrite_puts_parameters_in_still_encoded() -> None:
-    rewrite = Rewrite("/v2/{kind}/{rest}", ("kind", "rest"))
+    rewrite = Rewrite.of("/v2/{kind}/{rest}", ("kind", "rest"))
     assert rewrite({"kind": "a%20b", "rest": "c/d"}) == "/v2/a%20b/c/d"
 
 
@@ -120,4 +120,4 @@ def test_templates_that_make_no_sense_are_refused(template: str) -> None:
 
 def test_a_rewrite_may_only_name_parameters_of_the_path() -> None:
     with pytest.raises(TemplateError, match="nothing"):
-        Rewrite("/{nothing}", ("id",))
+        Rewrite.of("/{nothing}", ("id",))
