@@ -223,12 +223,6 @@ class Health:
             budget = self._budgets[upstream_id] = RetryBudget(self.clock())
         return budget
 
-    def forget(self, kept: Callable[[str], bool]) -> None:
-        """Drops what belongs to targets and upstreams that are gone."""
-        for marks in (self.circuits, self._budgets, self._turns):
-            for name in [name for name in marks if not kept(name)]:
-                del marks[name]
-
     def _circuit(self, target_id: str, owner: str) -> Circuit:
         circuit = self.circuits.get(target_id)
         if circuit is None:

@@ -26,6 +26,16 @@ def snapshot_blob(tenant_id: str) -> str:
     return f"hubpo:snapshot:{tenant_id}"
 
 
+def target_tellers(tenant_id: str) -> str:
+    """Set: the gateway workers that have told of the tenant's targets."""
+    return f"hubpo:targets:{{{tenant_id}}}"
+
+
+def target_states(tenant_id: str, worker: str) -> str:
+    """String: what a worker has told of them last, see ``contract.target_states``. It expires."""
+    return f"hubpo:targets:{{{tenant_id}}}:{worker}"
+
+
 def limit_counter(tenant_id: str, measure: str, subject: str, span: str) -> str:
     """Hash: what one limit has counted.
 
