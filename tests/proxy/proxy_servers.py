@@ -92,7 +92,7 @@ class Valkey:
 class GatewayProcess:
     """One worker. ``port`` is on loopback."""
 
-    def __init__(self, valkey_url: str, var: Path) -> None:
+    def __init__(self, valkey_url: str, var: Path, server: str = SERVER) -> None:
         self.var = var
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -106,7 +106,7 @@ class GatewayProcess:
         }
         command = [sys.executable, "-m", "uvicorn", "config.gateway:application"]
         command += ["--fd", str(listener.fileno()), "--loop", "uvloop", "--lifespan", "on"]
-        command += ["--http", SERVER, "--no-proxy-headers", "--ws", "none"]
+        command += ["--http", server, "--no-proxy-headers", "--ws", "none"]
         command += ["--no-access-log", "--no-server-header", "--no-date-header"]
         command += ["--timeout-graceful-shutdown", "5"]
         with self.log.open("wb") as log:

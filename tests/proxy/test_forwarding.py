@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from proxy_servers import GatewayProcess, Valkey
 
 from contract import snapshot
 from contract.policies import BodyLimit
 
 MEGABYTE = 1 << 20
+
+
+@pytest.fixture(scope="module", params=["proxy.server:Protocol", "httptools"])
+def gateway(request: Any, proxy_valkey: Valkey, proxy_dir: Path) -> Iterator[GatewayProcess]:
+    """All of this holds with the gateway's own server, and over ASGI with another's."""
+    process = GatewayProcess(proxy_valkey.url, proxy_dir, request.param)
+    process.wait_until_ready()
+    yield process
+    process.stop()
 
 
 def route(path: str, *methods: str, rewrite: str | None = None, **extra: Any) -> snapshot.Route:
