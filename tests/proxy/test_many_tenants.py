@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from proxy_servers import GatewayProcess, Upstream, Valkey, tenant
 
-from contract import snapshot
+from contract import keys, snapshot
 from contract.policies import BodyLimit
 from proxy.copies import Copies
 from proxy.route import Listen
@@ -157,13 +157,22 @@ def test_what_is_broken_is_refused_whole_and_before_any_call(fault: dict[str, An
 
 def test_routes_without_policies_share_their_steps_and_others_have_their_own() -> None:
     runtime = TenantRuntime(large(3), None)
+    caller = runtime.keys[keys.digest("hub_large")]
+    subscribed = runtime.subscriptions["app", "orders"]
     table = runtime.apis["orders"].routes
     found = [table.find(path, "GET", set()) for path in (["0", "x"], ["1", "x"], ["last"])]
-    first, second, last = (match[0] for match in found if match)
-    subscribed = runtime.subscriptions["app", "orders"]
-    assert subscribed.steps(first) is subscribed.steps(second)
-    assert (len(subscribed.steps(first)), len(subscribed.steps(last))) == (0, 1)
-    assert (len(first.open_steps), len(last.open_steps)) == (0, 1)
+    first, second, last = (
+        subscribed.steps(match[0], caller.application, caller.key) for match in found if match
+    )
+    assert first is second
+    assert (len(first), len(last)) == (0, 1)
+
+
+def test_routes_that_need_no_key_have_their_steps_at_once() -> None:
+    api = msgspec.structs.replace(large(3).apis[0], key_required=False)
+    table = TenantRuntime(large(3, apis=(api,)), None).apis["orders"].routes
+    found = [table.find(path, "GET", set()) for path in (["0", "x"], ["last"])]
+    assert [len(match[0].open_steps) for match in found if match] == [0, 1]
 
 
 def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
@@ -174,7 +183,9 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         holder.put(TenantRuntime(snapshot.decode(blob), None))
         runtime = holder.tenants["large"]
         api = runtime.apis["orders"]
-        runtime.subscriptions["app", "orders"].steps(api.base)
+        caller = runtime.keys[keys.digest("hub_large")]
+        subscribed = runtime.subscriptions["app", "orders"]
+        subscribed.steps(api.base, caller.application, caller.key)
         runtime.listen.remember("GET", b"/orders", (api, api.base, {}, ""))
         return tracemalloc.get_traced_memory()[0]
 
