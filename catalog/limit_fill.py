@@ -71,17 +71,18 @@ def records() -> Records:
     return _records[0]
 
 
-def prepare(snapshot: TenantSnapshot) -> None:
+def prepare(snapshot: TenantSnapshot, *, first: bool) -> None:
     """Before a snapshot is stored: fills what its calendar limits did not count so far.
 
-    A tenant without its mark is left to ``rebuild_lost``, which first waits for usage that is
-    not recorded yet. Raises StoreError and django.db.Error.
+    A tenant whose mark is lost is left to ``rebuild_lost``, which first waits for usage that
+    is not recorded yet; ``first`` says that it never had one. Raises StoreError and
+    django.db.Error.
     """
     mark = read_mark(store.client().get(keys.limits_rebuilt(snapshot.tenant_id)))
     kinds = kinds_of(snapshot)
     if mark is None and kinds == NOTHING:
         set_mark(snapshot.tenant_id, kinds, again=False)
-    elif mark is not None and mark[0] != kinds:
+    elif first if mark is None else mark[0] != kinds:
         fill(snapshot)
         set_mark(snapshot.tenant_id, kinds, again=kinds != NOTHING)
 

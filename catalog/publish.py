@@ -98,8 +98,7 @@ def _publish(tenant: Tenant) -> Outcome:
     version = _next_version(in_force)
     blob = encode(msgspec.structs.replace(snapshot, version=version))
     try:
-        if there:
-            limit_fill.prepare(snapshot)
+        limit_fill.prepare(snapshot, first=not _published_before())
         if not store.put(tenant_id, version, _digest(blob), blob):
             return Outcome.waiting("A newer version is in force already.")
     except store.StoreError as error:
@@ -128,6 +127,10 @@ def _compile(tenant: Tenant, version: int) -> TenantSnapshot:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         return compile_snapshot(tenant, version)
+
+
+def _published_before() -> bool:
+    return Publication.objects.filter(status=Status.PUBLISHED).exists()
 
 
 def _next_version(in_force: int) -> int:
