@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from contract.policies import Policy
-from contract.secrets import Sealer, SealError, provider_context
+from contract.secrets import Sealer
 from contract.snapshot import (
-    AIModel,
     Api,
     ApiKey,
     Application,
-    Deployment,
     Plan,
-    Provider,
     SnapshotError,
     Subscription,
     SubscriptionStatus,
@@ -30,11 +27,23 @@ from contract.snapshot import (
     Upstream,
 )
 from proxy import stopped
-from proxy.ai.compiled import CompiledPrompt, Destination
+from proxy.ai.compiled import CompiledPrompt
+from proxy.ai.runtime import DeploymentRuntime, ModelRuntime, ProviderRuntime, credential
 from proxy.balance import sequence
 from proxy.policies import Step, compile_steps
 from proxy.policies.place import Place
 from proxy.route import Listen, Rewrite, Table, TemplateError
+
+__all__ = [
+    "ApiRuntime",
+    "DeploymentRuntime",
+    "ModelRuntime",
+    "ProviderRuntime",
+    "RouteRuntime",
+    "SubscriptionRuntime",
+    "TenantRuntime",
+    "UpstreamRuntime",
+]
 
 if TYPE_CHECKING:
     from proxy.upstream.pool import Lane
@@ -188,43 +197,6 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
         return steps
 
 
-class ProviderRuntime:
-    """``credential`` is in the clear and must not be logged; None where there is none."""
-
-    __slots__ = ("credential", "destination", "id", "provider")
-
-    def __init__(self, provider: Provider, credential: str | None) -> None:
-        self.id = provider.id
-        self.provider = provider
-        self.credential = credential
-        self.destination = Destination(provider, credential)
-
-
-class DeploymentRuntime:
-    __slots__ = ("deployment", "id", "provider", "weight")
-
-    def __init__(self, deployment: Deployment, provider: ProviderRuntime) -> None:
-        self.id = deployment.id
-        self.weight = deployment.weight
-        self.deployment = deployment
-        self.provider = provider
-
-
-class ModelRuntime:
-    """``order`` is one round of the balancing over its deployments."""
-
-    __slots__ = ("deployments", "id", "model", "name", "order")
-
-    def __init__(self, model: AIModel, providers: dict[str, ProviderRuntime]) -> None:
-        self.id = model.id
-        self.name = model.name
-        self.model = model
-        self.deployments = tuple(
-            DeploymentRuntime(item, providers[item.provider_id]) for item in model.deployments
-        )
-        self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
-
-
 Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
 """API, route, path parameters and the raw path below the listen path."""
 
@@ -313,7 +285,7 @@ class TenantRuntime:
         self.upstreams = {item.id: UpstreamRuntime(item) for item in snapshot.upstreams}
         self.prompts = {prompt.id: CompiledPrompt(prompt) for prompt in snapshot.prompts}
         self.providers = {
-            provider.id: ProviderRuntime(provider, _open(provider, self.id, sealer))
+            provider.id: ProviderRuntime(provider, credential(provider, self.id, sealer))
             for provider in snapshot.providers
         }
         self.models_by_id = {m.id: ModelRuntime(m, self.providers) for m in snapshot.models}
@@ -344,14 +316,3 @@ class TenantRuntime:
                     raise SnapshotError(f"Two APIs have the listen path {path or '/'}.")
                 taken.add(path)
         return table
-
-
-def _open(provider: Provider, tenant_id: str, sealer: Sealer | None) -> str | None:
-    if provider.credential is None or sealer is None:
-        return None
-    try:
-        return sealer.open(provider.credential, provider_context(tenant_id))
-    except SealError as error:
-        # One provider without a credential is no reason to refuse the whole snapshot.
-        logger.error("Provider %s of tenant %s: %s", provider.id, tenant_id, error)
-        return None
