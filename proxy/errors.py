@@ -176,6 +176,34 @@ class ClientGone(GatewayError):
     sentence = "The client closed the connection."
 
 
+# What the gateway cannot take on (503)
+
+
+class Unable(GatewayError):
+    """Worth trying again at once, perhaps elsewhere."""
+
+    status = 503
+
+    def __init__(self, detail: str = "", headers: Headers | None = None) -> None:
+        super().__init__(detail, [(b"retry-after", b"1"), *(headers or [])])
+
+
+class GatewayOverloaded(Unable):
+    """More calls came than the worker can answer in time, or than one tenant may have under way."""
+
+    code = "gateway_overloaded"
+    title = "Gateway overloaded"
+    sentence = "More calls come in than can be answered at the moment. Try again in a second."
+
+
+class GatewayStopping(Unable):
+    """The worker is being replaced and the call has taken too long to wait for it."""
+
+    code = "gateway_stopping"
+    title = "Gateway stopping"
+    sentence = "The gateway is being restarted and could not wait for this call. Try it again."
+
+
 # What lies behind the gateway (502, 503, 504)
 
 
@@ -247,6 +275,19 @@ class GatewayLost(GatewayError):
 
     code = "gateway_lost"
     title = "Gateway lost"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """All connections to a target are in use, and enough calls wait for one."""
+
+    status = 503
+    code = "upstream_overloaded"
+    title = "Upstream overloaded"
+    sentence = "The service behind this API has too many calls under way. Try again in a second."
+    sent = False
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail, [(b"retry-after", b"1")])
 
 
 class UpstreamTimeout(UpstreamError):

@@ -101,6 +101,8 @@ class Exchange:
     upstream_us: int = 0
     streamed: bool = False
     abandoned: bool = False
+    stopped: bool = False
+    """The worker stops and does not wait for its end."""
     finished: bool = False
     recorded: bool = False
 

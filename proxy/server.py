@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -40,6 +41,11 @@ HEAD_SECONDS = 15.0
 STALL_SECONDS = 25.0
 """A client that takes nothing of an answer, or sends nothing of a body, for so long is dropped."""
 SWEEP_SECONDS = 1.0
+STOPPING_SWEEP_SECONDS = 0.1
+STOP_SECONDS = 30.0
+"""For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
+IDLE_GRACE = 2.0
+"""While the worker stops, so long does a connection wait for one more call."""
 
 _PROBES = (b"/healthz", b"/readyz")
 _BODILESS = (204, 304)
@@ -146,6 +152,12 @@ class Call(Exchange):
             if self.entered and self.task is not None:
                 self.task.cancel()
 
+    def stop(self) -> None:
+        """The worker stops and waits no longer."""
+        if not self.finished and not self.stopped and self.task is not None:
+            self.stopped = True
+            self.task.cancel()
+
     def drop(self) -> None:
         self.connection.drop()
 
@@ -250,6 +262,7 @@ class Protocol(asyncio.Protocol):
         self.deadline = 0.0
         """Loop time at which the connection is given up; 0 where the client is not awaited."""
         self._server = server_state
+        self._config = config
         self._sweeper = self.application.sweeper(self.loop)
         self._parser = httptools.HttpRequestParser(self)
         self._call: Call | None = None
@@ -414,6 +427,8 @@ class Protocol(asyncio.Protocol):
     def _begin(self, call: Call) -> None:
         self._call = call
         self.deadline = 0.0
+        if self._sweeper.stopping and not self._ahead:
+            call.keep_alive = False
         if not call.keep_alive:
             self.closing = True
         application = self.application
@@ -480,16 +495,27 @@ class Protocol(asyncio.Protocol):
             self.transport.close()
 
     def shutdown(self) -> None:
-        """Called by uvicorn: no further calls; it waits for those that run and then cancels."""
-        self.closing = True
-        call = self._call
-        if call is None:
+        """Called by uvicorn, for each connection, when the worker is to stop: see ``Sweeper``."""
+        patience = float(self._config.timeout_graceful_shutdown or STOP_SECONDS)
+        self._sweeper.stop(max(patience - 1.0, patience / 2))
+        if self._call is not None and not self._call.status:
+            self._call.keep_alive = False
+            self.closing = True
+
+    def wind_up(self, now: float, stop_at: float) -> None:
+        """Looked at again and again while the worker stops."""
+        if self._call is not None:
+            if stop_at < now:
+                self._call.stop()
+            elif 0.0 < self.deadline < now:
+                self.expire()
+        elif self._partial:
+            if stop_at < now:
+                self.expire()
+        elif self.deadline > now + IDLE_GRACE:
+            self.deadline = min(now + IDLE_GRACE, stop_at)
+        elif self.deadline < now and (stop_at < now or not _readable(self.transport)):
             self.transport.close()
-        else:
-            call.keep_alive = False
-            if call.task is not None:
-                self._server.tasks.add(call.task)
-                call.task.add_done_callback(self._server.tasks.discard)
 
     # Bytes
 
@@ -527,20 +553,46 @@ class Protocol(asyncio.Protocol):
 
 
 class Sweeper:
-    """Gives up on connections past their deadline. ``now`` is loop time, a second coarse."""
+    """Gives up on connections past their deadline. ``now`` is loop time, a second coarse.
+
+    When the worker is to stop, it takes no new connections, and each that it has ends with the
+    answer to its next call, which says so. One that stays idle for ``IDLE_GRACE`` is closed:
+    a client that keeps its connection busy is always told before, and one that does not finds
+    it closed when it looks. Calls that are not over in time are given up.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.connections: set[Protocol] = set()
+        self.stopping = False
+        self._stop_at = 0.0
         self._loop = loop
         self.now = loop.time()
         self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
+    def stop(self, seconds: float) -> None:
+        """Calls have so long to be over."""
+        if not self.stopping:
+            self.stopping = True
+            self._stop_at = self._loop.time() + seconds
+            self._timer.cancel()
+            self._sweep()
+
     def _sweep(self) -> None:
         self.now = self._loop.time()
         for connection in list(self.connections):
-            if 0.0 < connection.deadline < self.now:
+            if self.stopping:
+                connection.wind_up(self.now, self._stop_at)
+            elif 0.0 < connection.deadline < self.now:
                 connection.expire()
-        self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        pause = STOPPING_SWEEP_SECONDS if self.stopping else SWEEP_SECONDS
+        self._timer = self._loop.call_later(pause, self._sweep)
 
     def close(self) -> None:
         self._timer.cancel()
+
+
+def _readable(transport: asyncio.Transport) -> bool:
+    """Whether something has arrived that the loop has not yet read."""
+    waiting = poll()
+    waiting.register(transport.get_extra_info("socket").fileno(), POLLIN)
+    return bool(waiting.poll(0))
