@@ -25,22 +25,27 @@ def site(exchange: Exchange, holder: Holder) -> Site:
     takes keys from does.
     """
     head = exchange.head
-    if not head.kept:
-        return _site(exchange, holder)
-    known = exchange.known = holder.known.get(head)
-    if known is None:
+    known = holder.known.get(head) if head.kept else None
+    if known is not None and (known.by_host or not _may_name(exchange, holder)):
+        exchange.known = known
+        return known.site
+    found = holder.site(exchange.headers.get(b"host", b""))
+    by_host = found is not None
+    if found is None:
+        found = _site_of_key(exchange, holder)
+    if head.kept and (by_host or not _may_name(exchange, holder)):
         if len(holder.known) >= MOST:
             holder.known.clear()
-        known = exchange.known = Known(_site(exchange, holder))
-        holder.known[head] = known
-    return known.site
+        holder.known[head] = exchange.known = Known(found, by_host=by_host)
+    return found
 
 
-def _site(exchange: Exchange, holder: Holder) -> Site:
-    host = exchange.headers.get(b"host", b"")
-    found = holder.site(host)
-    if found is not None:
-        return found
+def _may_name(exchange: Exchange, holder: Holder) -> bool:
+    """Whether the query may hold a key, and so the tenant: it is not among the head's fields."""
+    return bool(exchange.query) and bool(holder.key_queries)
+
+
+def _site_of_key(exchange: Exchange, holder: Holder) -> Site:
     given = False
     for key in _candidates(exchange, holder):
         given = True

@@ -19,15 +19,17 @@ MOST = 16_384
 
 
 class Known:
-    """Of one head: its ``site``; and for ``api`` the caller, and the fields ``passed`` on.
+    """Of one head: its ``site``, known ``by_host`` or by a key; and for ``api`` the caller, and
+    the fields ``passed`` on.
 
     ``api`` is None until its caller is known, ``passed`` until a call was forwarded.
     """
 
-    __slots__ = ("api", "application", "drop_authorization", "key", "passed", "site")
+    __slots__ = ("api", "application", "by_host", "drop_authorization", "key", "passed", "site")
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, by_host: bool) -> None:
         self.site = site
+        self.by_host = by_host
         self.api: ApiRuntime | None = None
         self.key: ApiKey | None = None
         self.application: Application | None = None
