@@ -225,6 +225,7 @@ class Protocol(asyncio.Protocol):
     __slots__ = (
         "_ahead",
         "_call",
+        "_config",
         "_fault",
         "_head_size",
         "_incoming",
@@ -282,6 +283,11 @@ class Protocol(asyncio.Protocol):
         """A head that leaves with what follows it, or at the end of this turn of the loop."""
         self.drained: asyncio.Future[None] | None = None
         """Pending while the client is slow to read."""
+
+    @property
+    def busy(self) -> bool:
+        """A call is being answered."""
+        return self._call is not None
 
     # asyncio's side
 
