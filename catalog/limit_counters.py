@@ -39,8 +39,11 @@ class Counted(NamedTuple):
 def counted(snapshot: TenantSnapshot) -> Iterator[Counted]:
     """Every limit with everything it is counted for, but for end users: nobody knows them all."""
     things = _Things(snapshot)
+    plain = {("api_id", api.id) for api in snapshot.apis if api.kind == "http"}
     for place, place_id, limit in placed(snapshot):
         for identifier, ids in things.of(limit.scope, place, place_id):
+            if limit.measure in ("tokens", "cost") and not plain.isdisjoint(ids):
+                continue  # such an API uses neither
             yield Counted(limit, place, place_id, limit.scope, identifier, ids)
 
 

@@ -23,7 +23,10 @@ RULES: dict[str, dict[str, set[str]]] = {
     Role.OWNER: {"catalog": WRITE, "analytics": WRITE, "tenants.membership": WRITE},
 }
 for _rules in RULES.values():
+    _rules["tenants.tenantsettings"] = READ
     _rules["tenants.managementtoken"] = WRITE  # one's own only; see its admin and API
+for _role in (Role.ADMIN, Role.OWNER):
+    RULES[_role]["tenants.tenantsettings"] = {"view", "change"}
 
 
 def membership_of(user: User, tenant: Tenant) -> Membership | None:

@@ -133,6 +133,15 @@ class Tenant(TenantMixin):
         return self.state == self.State.ACTIVE
 
 
+class TenantSettings(Tenant):
+    """What a tenant's own people may change about it, for pages and permissions of its own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "settings"
+        verbose_name_plural = "settings"
+
+
 class Domain(DomainMixin):
     """A host name that leads to a tenant, both in the console and in the gateway."""
 

@@ -23,6 +23,9 @@ from contract.policies import Limit as Policy
 from contract.snapshot import TenantSnapshot
 from tenants.models import Tenant
 
+SHOWN = 10
+"""Rows of an application's page."""
+
 UNREADABLE = "The counters cannot be read now: Valkey does not answer."
 NOBODY = {
     Limit.Per.USER: "Counted for each end user as it calls.",
@@ -75,7 +78,8 @@ class Uses:
             return meter(fullest)
         name = names_of(self.snapshot, [fullest])[fullest.counted.identifier]
         return format_html(
-            '{}<span class="console-quiet">{}, the fullest of {}</span>',
+            '<span class="console-use">{}<span class="console-quiet">{}, the fullest of {}</span>'
+            "</span>",
             meter(fullest),
             name,
             f"the first {MOST}" if len(uses) == MOST else len(uses),
@@ -129,7 +133,11 @@ def application_section(tenant: Tenant, application: Application) -> dict[str, A
     def chosen(snapshot: TenantSnapshot) -> list[Counted]:
         return limit_use.of_application(snapshot, str(application.pk))
 
-    return _section(tenant, "Limits on its calls", chosen, "Its calls are not limited.")
+    found = _section(tenant, "Limits on its calls", chosen, "Its calls are not limited.")
+    if len(found["rows"]) > SHOWN:
+        found["title"] += f": the {SHOWN} fullest of {len(found['rows'])}"
+        found["rows"] = found["rows"][:SHOWN]
+    return found
 
 
 def tier_section(tenant: Tenant) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class LimitAdmin(CatalogAdmin):
         ("per", ChoicesDropdownFilter),
     ]
     list_select_related = PLACES
-    list_before_template = "admin/catalog/section.html"
+    list_before_template = "admin/catalog/tier_limits.html"
     search_fields = ["plan__name", "application__name", "key__name", "key__prefix", "api__name"]
     autocomplete_fields = ["plan", "application", "key", "api"]
     fieldsets = [
@@ -86,8 +86,13 @@ class LimitAdmin(CatalogAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict | None = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "section": tier_section(request.tenant)}
+        found = tier_section(request.tenant)
+        context = {**(extra_context or {}), "section": found if found["rows"] else None}
         return super().changelist_view(request, context)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        places = {f"{name}__id__exact" for name in PLACES}
+        return lookup in places or super().lookup_allowed(lookup, value, request)
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         """The use of the page's limits is read in one go, beside the rows."""
@@ -118,7 +123,8 @@ class LimitAdmin(CatalogAdmin):
         if not limit.place:
             return "The whole tenant"
         of = getattr(limit, limit.place)
-        return link(of, f"{of._meta.verbose_name}: {of}".replace("api ", "API "))
+        kind = of._meta.verbose_name
+        return link(of, f"{kind[:1].upper()}{kind[1:]}: {of}")
 
     @display(description="Counted for", ordering="per")
     def per_text(self, limit: Limit) -> str:

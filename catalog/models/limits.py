@@ -110,7 +110,11 @@ class Limit(Row):
         "midnight in the tenant's time zone. Calls at once have none.",
     )
     per = models.CharField(
-        "counted for", max_length=12, choices=Per, default=Per.ALL, help_text="Who shares it."
+        "counted for",
+        max_length=12,
+        choices=Per,
+        default=Per.ALL,
+        help_text="Which calls share one counter.",
     )
     mode = models.CharField(
         max_length=6,

@@ -117,6 +117,7 @@ def tenant_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "Team",
             page("Members", "group", "tenants.membership"),
             page("Management tokens", "vpn_key", "tenants.managementtoken"),
+            page("Settings", "settings", "tenants.tenantsettings"),
         ),
     ]
 

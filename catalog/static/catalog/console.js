@@ -117,6 +117,20 @@ document.addEventListener("DOMContentLoaded", () => {
   update();
 });
 
+/* Limits: calls at once have no window, and only a cost has a currency. */
+function fitLimit(select) {
+  const field = (name) => document.getElementsByName(select.name.replace(/measure$/, name))[0];
+  const [window, currency] = [field("window"), field("currency")];
+  if (!window || !currency) return;
+  if (select.value === "concurrency") window.value = "";
+  else if (!window.value) window.value = "minute";
+  if (select.value !== "cost") currency.value = "";
+  else currency.value ||= "USD";
+}
+document.addEventListener("change", (event) => {
+  if (event.target.matches("select[name$=measure]")) fitLimit(event.target);
+});
+
 /* What only a mouse could press becomes a button for the keyboard as well. */
 document.addEventListener("DOMContentLoaded", () => {
   for (const element of document.querySelectorAll("[x-on\\:click]")) {
