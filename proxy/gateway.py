@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
 from time import perf_counter_ns
@@ -20,6 +21,7 @@ from proxy.balance import Balance
 from proxy.errors import (
     ClientGone,
     GatewayError,
+    GatewayStopping,
     InternalError,
     MethodNotAllowed,
     RouteNotFound,
@@ -29,7 +31,7 @@ from proxy.errors import (
 from proxy.exchange import Exchange
 from proxy.health import Health
 from proxy.limits import AnyLimiter
-from proxy.policies import Step, subscription
+from proxy.policies import Step, limit_report, subscription
 from proxy.route import Listen, Path
 from proxy.runtime import ApiRuntime, RouteRuntime
 from proxy.snapshot import Holder, Match, Site
@@ -45,6 +47,14 @@ _NO_ROUTE = "No route of this API answers at this path. Check it against the API
 
 WATCH_SECONDS = 0.25
 """A call that takes longer is watched for a client that leaves."""
+
+
+_SERVE: dict[str, Callable[[Exchange, Gateway], Awaitable[None]]] = {
+    "ai": endpoints.serve,
+    "prompt": prompts.serve,
+    "limits": limit_report.serve,
+}
+"""What answers APIs that are not forwarded, by their kind."""
 
 
 class Gateway:
@@ -83,21 +93,20 @@ class Gateway:
             identify.application(exchange, tenant, api)
             if exchange.abandoned:
                 raise ClientGone
-            if api.kind == "ai":
-                await endpoints.serve(exchange, self)
-            else:
+            if api.kind == "http":
                 for step in self.steps(exchange, api):
                     waiting = step(exchange, self)
                     if waiting is not None:
                         await waiting
-                if api.kind == "http":
-                    await forward.http(exchange, self, api)
-                else:
-                    await prompts.serve(exchange, self)
+                await forward.http(exchange, self, api)
+            else:
+                await _SERVE[api.kind](exchange, self)
         except GatewayError as error:
             await self._refuse(exchange, error)
         except asyncio.CancelledError:
-            if not exchange.abandoned:
+            if exchange.stopped:
+                await self._refuse(exchange, GatewayStopping())
+            elif not exchange.abandoned:
                 raise
         except Exception:
             # The outermost boundary of a call: a fault ends this call and no other.

@@ -19,6 +19,7 @@ from contract.snapshot import (
     ApiKey,
     Application,
     Plan,
+    Route,
     SnapshotError,
     Subscription,
     SubscriptionStatus,
@@ -30,7 +31,7 @@ from proxy import stopped
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.runtime import DeploymentRuntime, ModelRuntime, ProviderRuntime, credential
 from proxy.balance import sequence
-from proxy.policies import Step, compile_steps
+from proxy.policies import Step, compile_steps, limit_report
 from proxy.policies.place import Place
 from proxy.route import Listen, Rewrite, Table, TemplateError
 
@@ -136,8 +137,7 @@ class ApiRuntime:
                 yield
             base = self.base
             if spec.policies:
-                own = (("route", policy) for policy in spec.policies)
-                base = self._ruled(spec.id, (*self.policies, *own))
+                base = self.ruled(spec)
             route = RouteRuntime(
                 spec.id, self.id, base.place, base.policies, base.open_steps, base.ruled
             )
@@ -145,6 +145,11 @@ class ApiRuntime:
             route.tail = spec.path.endswith("*}")
             if spec.rewrite is not None:
                 route.rewrite = Rewrite.of(spec.rewrite, route.names)
+
+    def ruled(self, route: Route) -> RouteRuntime:
+        """For calls of a route with policies of its own."""
+        own = (("route", policy) for policy in route.policies)
+        return self._ruled(route.id, (*self.policies, *own))
 
     def _ruled(self, route_id: str, policies: Policies) -> RouteRuntime:
         place = Place(
@@ -175,26 +180,31 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
     _steps: dict[str, tuple[Step, ...]] = {}
 
     def steps(self, route: RouteRuntime, application: Application, key: ApiKey) -> tuple[Step, ...]:
-        """The policies of tenant, API, route, plan, application and key for calls of this
-        subscription, whose application it is."""
+        """What calls of this subscription, whose application it is, must pass."""
         known = f"{route.ruled} {key.id}" if key.policies else route.ruled
         steps = self._steps.get(known)
         if steps is None:
-            place = structs.replace(
-                route.place,
-                application_id=application.id,
-                subscription_id=self.id,
-                plan_id=self.plan.id,
-                key_id=key.id if key.policies else "",
-            )
-            policies = (
-                *route.policies,
-                *(("plan", policy) for policy in self.plan.policies),
-                *(("application", policy) for policy in application.policies),
-                *(("key", policy) for policy in key.policies),
-            )
-            steps = self._steps[known] = compile_steps(place, policies)
+            steps = self._steps[known] = compile_steps(*self.rules(route, application, key))
         return steps
+
+    def rules(
+        self, route: RouteRuntime, application: Application, key: ApiKey
+    ) -> tuple[Place, Policies]:
+        """The policies of tenant, API, route, plan, application and key, and where they apply."""
+        place = structs.replace(
+            route.place,
+            application_id=application.id,
+            subscription_id=self.id,
+            plan_id=self.plan.id,
+            key_id=key.id if key.policies else "",
+        )
+        policies = (
+            *route.policies,
+            *(("plan", policy) for policy in self.plan.policies),
+            *(("application", policy) for policy in application.policies),
+            *(("key", policy) for policy in key.policies),
+        )
+        return place, policies
 
 
 Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
@@ -307,8 +317,10 @@ class TenantRuntime:
         table: Listening = Listen(sum(len(api.api.routes) for api in self.apis.values()))
         own = [api for api in self.apis.values() if host is not None and host in api.api.hosts]
         everywhere = [api for api in self.apis.values() if not api.api.hosts]
+        reserved = ApiRuntime(self.snapshot, limit_report.RESERVED)
+        table.add(reserved.api.listen_path, reserved)
         for group in (own, everywhere):
-            taken = set()
+            taken = {reserved.api.listen_path}
             for api in group:
                 path = api.api.listen_path
                 # AI APIs share a path: the model that a call names decides between them.

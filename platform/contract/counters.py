@@ -25,22 +25,28 @@ Fields = Mapping[bytes, bytes]
 
 
 class Reading(Struct, frozen=True):
-    """In the limit's own unit: calls, tokens, or micro-units of a currency."""
+    """In the limit's own unit: calls, tokens, or micro-units of a currency.
+
+    ``free_at``: of a sliding window, when all that was used is free again, in Unix
+    microseconds; 0 where nothing is used.
+    """
 
     used: int
     reserved: int
+    free_at: int = 0
 
 
 def read(counter: Fields, held: Fields, window: int, now: int) -> Reading:
     """``window`` in seconds, 0 for calendar periods and concurrency; ``now`` in Unix
     microseconds by Valkey's clock."""
+    free_at = 0
     if window:
-        slot = slot_at(now, window)
-        used = sum(
-            int(value)
-            for name, value in counter.items()
-            if name not in (b"n", b"f") and int(name) >= slot - SLOTS
-        )
+        oldest = slot_at(now, window) - SLOTS
+        slots = {int(name): int(value) for name, value in counter.items() if name.isdigit()}
+        filled = [slot for slot, value in slots.items() if slot >= oldest and value]
+        used = sum(slots[slot] for slot in filled)
+        if filled:
+            free_at = (max(filled) + SLOTS + 1) * window * 1_000_000 // SLOTS
     else:
         used = int(counter.get(b"u", 0)) + int(counter.get(b"b", 0))
     reserved = sum(
@@ -48,7 +54,7 @@ def read(counter: Fields, held: Fields, window: int, now: int) -> Reading:
         for name, value in held.items()
         if not name.startswith(b"d:") and int(held.get(b"d:" + name, 0)) > now
     )
-    return Reading(used, reserved)
+    return Reading(used, reserved, free_at)
 
 
 def slot_at(now: int, window: int) -> int:

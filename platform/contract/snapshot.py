@@ -21,7 +21,7 @@ from contract.policies import Policy
 FORMAT = 1
 """Raised when a gateway of this version could misread an older blob."""
 
-ApiKind = Literal["http", "ai", "prompt"]
+ApiKind = Literal["http", "ai", "prompt", "limits"]
 SubscriptionStatus = Literal["pending", "approved", "rejected", "revoked"]
 
 
@@ -141,8 +141,9 @@ class Api(Struct, frozen=True, gc=False):
 
     An ``http`` API forwards to ``upstream_id``; an ``ai`` API offers the tenant's models
     under the fixed paths below ``/v1``; a ``prompt`` API answers ``POST <listen_path>``
-    with ``prompt_id``. ``hosts`` are those of the tenant's hosts on which it answers, before
-    any API with the same path that answers on every host; empty means every host.
+    with ``prompt_id``. ``limits`` is the gateway's own at ``/v1/limits`` and in no snapshot.
+    ``hosts`` are those of the tenant's hosts on which it answers, before any API with the
+    same path that answers on every host; empty means every host.
     """
 
     id: str

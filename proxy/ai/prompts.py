@@ -36,7 +36,7 @@ from proxy.errors import (
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
-    from proxy.runtime import DeploymentRuntime, TenantRuntime
+    from proxy.runtime import ApiRuntime, DeploymentRuntime, TenantRuntime
     from proxy.upstream.pool import Response
 
 BODY_LIMIT = 8_388_608
@@ -70,7 +70,9 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 async def serve(exchange: Exchange, gateway: Gateway) -> None:
     """Answers a call of a ``prompt`` API. Raises GatewayErrors."""
-    prompt: CompiledPrompt = exchange.api.prompt  # type: ignore[assignment, union-attr]
+    api: ApiRuntime = exchange.api  # type: ignore[assignment]
+    await gateway.admit(exchange, api)
+    prompt: CompiledPrompt = api.prompt  # type: ignore[assignment]
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
     exchange.prompt_id = prompt.prompt.id
     exchange.prompt_version = prompt.prompt.version

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from contract.keys import limit_subject, limit_within, user_digest
+from contract.periods import period_at
 from contract.policies import Limit
+from contract.snapshot import SnapshotError
 from proxy.limits import Item
 from proxy.policies.place import Place
 
@@ -21,6 +23,8 @@ class Rules:
             if place.ai or config.measure not in ("tokens", "cost")
         ]
         self._place = place
+        if any(config.period for _, config in self._configs):
+            _require_zone(place.time_zone)
         self.by_key = any(config.scope == "key" for _, config in self._configs)
         self.by_user = any(config.scope == "user" for _, config in self._configs)
 
@@ -79,6 +83,14 @@ class Rules:
             "key": key_id or "none",
             "user": f"{application}:{user_digest(user)}",
         }[config.scope]
+
+
+def _require_zone(time_zone: str) -> None:
+    """Raises SnapshotError for one that does not exist."""
+    try:
+        period_at("day", time_zone, 0.0)
+    except ValueError as error:
+        raise SnapshotError(str(error)) from error
 
 
 def _name(level: str, config: Limit) -> str:
