@@ -208,10 +208,12 @@ class GatewayStopping(Unable):
 
 
 class UpstreamError(GatewayError):
-    """An upstream that gave no usable answer; ``sent`` tells whether it may have seen the call."""
+    """An upstream that gave no usable answer; ``sent`` tells whether it may have seen the call,
+    ``answered`` whether a part of an answer had come."""
 
     status = 502
     sent: bool = True
+    answered: bool = False
 
 
 class ConnectFailed(UpstreamError):

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from contract.snapshot import Target
-from proxy.errors import NoHealthyTarget, UpstreamBroken, UpstreamError
+from contract.snapshot import Target, Upstream
+from proxy import retry
+from proxy.errors import NoHealthyTarget, UpstreamError
 from proxy.runtime import ApiRuntime, UpstreamRuntime
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange, Headers
     from proxy.gateway import Gateway
-    from proxy.upstream.pool import Response
+    from proxy.upstream.pool import Lane, Pool, Response
 
 SMALL_BODY = 65536
 """A body declared to be no longer is read before it is sent: one write, and repeatable."""
@@ -68,41 +70,87 @@ async def _send(
     upstream: UpstreamRuntime,
     body: bytes | AsyncIterator[bytes],
 ) -> Response:
-    """The head of the first target's answer that can be had.
-
-    The next target is tried as long as nothing was sent. Raises UpstreamError.
-    """
-    spec = upstream.upstream
-    pool = gateway.pool
+    """The head of the first answer that can be had and passed on. Raises UpstreamError."""
+    spec, route, balance = upstream.upstream, exchange.route, gateway.balance
+    timeouts = spec.timeouts
+    if route is not None and route.timeouts is not None:
+        timeouts = route.timeouts
+    until = 0.0
+    if timeouts.total is not None:
+        until = asyncio.get_running_loop().time() + timeouts.total
     path = _path(exchange)
     fields, length = _fields(exchange, api, body)
+    method = exchange.method
+    budget = upstream.budget
+    if budget is None:
+        budget = upstream.budget = gateway.health.budget(upstream.id)
+    target: Target | None = balance.pick(upstream.id, upstream.order)
+    if target is None:
+        raise NoHealthyTarget
     tried: list[str] = []
-    failure: UpstreamError | None = None
     while True:
-        target: Target | None = gateway.balance.pick(upstream.id, upstream.order, tried)
-        if target is None:
-            raise failure or NoHealthyTarget
+        budget.calls += 1
         lane = upstream.lanes.get(target.id)
         if lane is None or lane.dropped:
-            private_ok = exchange.tenant is not None and exchange.tenant.private_ok
-            lane = pool.lane(target, tls_verify=spec.tls_verify, private_ok=private_ok)
-            upstream.lanes[target.id] = lane
+            lane = upstream.lanes[target.id] = _lane(exchange, gateway.pool, spec, target)
         host = exchange.headers.get(b"host", lane.host) if spec.preserve_host else lane.host
         where = target.path.encode() + path if target.path else path
-        method = exchange.method
         head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method.encode(), where, host, fields)
+        failure: UpstreamError | int
         try:
-            response = await pool.call(lane, method, head, body, length, spec.timeouts)
+            response = await gateway.pool.call(lane, method, head, body, length, timeouts, until)
         except UpstreamError as error:
-            if isinstance(error, UpstreamBroken) or not error.sent:
-                gateway.health.failed(target.id, spec.breaker)
-            if error.sent:
-                raise
-            tried.append(target.id)
             failure = error
-            continue
-        gateway.health.succeeded(target.id)
-        return response
+            failed = retry.is_failure(error, spec.breaker)
+        else:
+            failure = response.status
+            if failure < 500:
+                gateway.health.succeeded(target.id)
+                return response
+            failed = spec.breaker.on_status
+            if not failed:
+                gateway.health.succeeded(target.id)
+        if failed:
+            gateway.health.failed(target.id, spec.breaker, api.tenant_id)
+        tried.append(target.id)
+        following = _following(exchange, gateway, upstream, tried, body, failure)
+        if following is None:
+            if isinstance(failure, UpstreamError):
+                raise failure
+            return response
+        if isinstance(failure, int):
+            response.close()
+        if following is target:
+            await asyncio.sleep(retry.pause(len(tried)))
+        target = following
+
+
+def _following(
+    exchange: Exchange,
+    gateway: Gateway,
+    upstream: UpstreamRuntime,
+    tried: list[str],
+    body: bytes | AsyncIterator[bytes],
+    failure: UpstreamError | int,
+) -> Target | None:
+    """Where a call that failed is tried again, or None where it is not."""
+    rule, most = upstream.upstream.retries, upstream.upstream.retries.most
+    if exchange.route is not None and exchange.route.retries is not None:
+        most = exchange.route.retries
+    whole = isinstance(body, bytes)
+    if len(tried) > most or not retry.may_repeat(exchange, whole=whole, rule=rule, failure=failure):
+        return None
+    target: Target | None = gateway.balance.pick(upstream.id, upstream.order, tried)
+    if target is None and not retry.elsewhere_only(failure):
+        target = gateway.balance.pick(upstream.id, upstream.order)
+    if target is None or not gateway.health.budget(upstream.id).take(rule, gateway.health.clock()):
+        return None
+    return target
+
+
+def _lane(exchange: Exchange, pool: Pool, spec: Upstream, target: Target) -> Lane:
+    private_ok = exchange.tenant is not None and exchange.tenant.private_ok
+    return pool.lane(target, spec.tls_verify, private_ok, spec.max_connections, spec.max_waiting)
 
 
 def _path(exchange: Exchange) -> bytes:

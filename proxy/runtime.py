@@ -25,6 +25,7 @@ from contract.snapshot import (
     SubscriptionStatus,
     Target,
     TenantSnapshot,
+    Timeouts,
     Upstream,
 )
 from proxy import stopped
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from proxy.health import RetryBudget
     from proxy.upstream.pool import Lane
 
 logger = logging.getLogger(__name__)
@@ -78,18 +80,22 @@ class RouteRuntime(Struct, eq=False, gc=False):
     tail: bool = False
     """The last parameter takes the rest of the path."""
     rewrite: Rewrite | None = None
+    timeouts: Timeouts | None = None
+    retries: int | None = None
 
 
 class UpstreamRuntime:
     """``order`` is one round of the balancing; ``lanes`` are the pool's, by target id."""
 
-    __slots__ = ("id", "lanes", "order", "upstream")
+    __slots__ = ("budget", "id", "lanes", "order", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.id = upstream.id
         self.upstream = upstream
         self.order: tuple[Target, ...] = sequence(upstream.targets)
         self.lanes: dict[str, Lane] = {}
+        self.budget: RetryBudget | None = None
+        """The one of ``health``, once it is known."""
 
 
 class ApiRuntime:
@@ -143,6 +149,7 @@ class ApiRuntime:
             )
             route.names = self.routes.add(spec.path, spec.methods, route)
             route.tail = spec.path.endswith("*}")
+            route.timeouts, route.retries = spec.timeouts, spec.retries
             if spec.rewrite is not None:
                 route.rewrite = Rewrite.of(spec.rewrite, route.names)
 

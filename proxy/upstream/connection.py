@@ -68,6 +68,7 @@ class Connection(asyncio.Protocol):
         "response",
         "stirred",
         "timeouts",
+        "until",
         "used",
     )
 
@@ -77,6 +78,8 @@ class Connection(asyncio.Protocol):
         """Loop time at which the pool gives up on this call; 0 where nothing is awaited."""
         self.idle_since = 0.0
         self.used = False
+        self.until = 0.0
+        """Loop time at which the whole call must be over; 0 where it need not be."""
         self.timeouts = Timeouts()
         self.response: Response | None = None
         self._loop = loop
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol):
         """The call is over. The connection goes back to its lane or is dropped."""
         self.response = None
         self._head = None
-        self.deadline = 0.0
+        self.deadline = self.until = 0.0
         pump, self._pump = self._pump, None
         if pump is not None and not self._written:
             pump.cancel()

@@ -9,10 +9,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Collection
 
 from contract.snapshot import Target, Timeouts
-from proxy.errors import ConnectFailed, UpstreamBroken, UpstreamTimeout
+from proxy.errors import (
+    ConnectFailed,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamOverloaded,
+    UpstreamTimeout,
+)
 from proxy.upstream.addresses import resolve
 from proxy.upstream.connection import Connection
 from proxy.upstream.response import Response
@@ -21,6 +28,9 @@ __all__ = ["Pool", "Response"]
 
 MAX_IDLE = 256
 """Idle connections kept for each lane."""
+MAX_CONNECTIONS = 2000
+MAX_WAITING = 200
+"""Calls under way on a lane, and calls that wait, where its upstream says nothing else."""
 IDLE_SECONDS = 30.0
 """An idle connection is closed after this."""
 FRESH_SECONDS = 4.0
@@ -28,10 +38,12 @@ FRESH_SECONDS = 4.0
 SWEEP_SECONDS = 0.25
 """Granularity of the timeouts."""
 
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _CHUNKED = (b"transfer-encoding", b"chunked")
 _OURS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect"})
+
+_TOO_LONG = "The whole call took longer than it may. Try again later, or ask for less at once."
 
 LaneKey = tuple[Target, bool, bool]
 
@@ -39,7 +51,19 @@ LaneKey = tuple[Target, bool, bool]
 class Lane:
     """Connections to one target. ``idle`` is a stack: the freshest is used first."""
 
-    __slots__ = ("active", "connecting", "dropped", "host", "idle", "key", "loop", "target")
+    __slots__ = (
+        "active",
+        "connecting",
+        "dropped",
+        "host",
+        "idle",
+        "key",
+        "loop",
+        "most",
+        "most_waiting",
+        "target",
+        "waiting",
+    )
 
     def __init__(self, key: LaneKey, loop: asyncio.AbstractEventLoop) -> None:
         target = self.target = key[0]
@@ -48,6 +72,11 @@ class Lane:
         self.idle: list[Connection] = []
         self.active: set[Connection] = set()
         self.connecting = 0
+        self.most = MAX_CONNECTIONS
+        """Calls under way at once. Further ones wait, ``most_waiting`` of them at most."""
+        self.most_waiting = MAX_WAITING
+        self.waiting: deque[asyncio.Future[Connection | None]] = deque()
+        """The longest first. Each is given a connection, or None and the right to make one."""
         self.dropped = False
         """The pool has forgotten it; a new one is made when it is asked for."""
         name = f"[{target.host}]" if ":" in target.host else target.host
@@ -58,11 +87,13 @@ class Lane:
         return f"<Lane {self.target.id}: {len(self.active)} active, {len(self.idle)} idle>"
 
     def release(self, connection: Connection) -> None:
+        connection.used = True
+        if self.waiting and self._serve(connection):
+            return
         self.active.discard(connection)
         if len(self.idle) >= MAX_IDLE:
             connection.abort(None)
             return
-        connection.used = True
         connection.idle_since = self.loop.time()
         self.idle.append(connection)
 
@@ -70,6 +101,26 @@ class Lane:
         self.active.discard(connection)
         if connection.response is None and connection in self.idle:
             self.idle.remove(connection)
+        if self.waiting:
+            self.invite()
+
+    def invite(self) -> None:
+        """There may be room for one more connection."""
+        if not self.full and self._serve(None):
+            self.connecting += 1
+
+    @property
+    def full(self) -> bool:
+        return len(self.active) + self.connecting >= self.most
+
+    def _serve(self, connection: Connection | None) -> bool:
+        """Whether somebody waited for it."""
+        while self.waiting:
+            waiter = self.waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
 
     def take(self, oldest: float) -> Connection | None:
         """An idle connection that came back no earlier than ``oldest``."""
@@ -102,6 +153,8 @@ class Pool:
         *,
         tls_verify: bool = True,
         private_ok: bool = False,
+        most: int = MAX_CONNECTIONS,
+        most_waiting: int = MAX_WAITING,
     ) -> Response:
         """Sends one request and returns its response as soon as the head is there.
 
@@ -110,21 +163,29 @@ class Pool:
         is missing. A streamed body has the length that Content-Length names, else it is
         chunked; for bytes the length is set here.
 
-        Raises ConnectFailed and AddressForbidden (nothing was sent), UpstreamTimeout,
-        UpstreamBroken, and what ``body`` raises. A call that may be repeated and met a
-        connection that the upstream had just closed is repeated once on a new one.
+        Raises ConnectFailed, AddressForbidden and UpstreamOverloaded (nothing was sent),
+        UpstreamTimeout, UpstreamBroken, and what ``body`` raises. A call that may be repeated
+        and met a connection that the upstream had just closed is repeated once on a new one.
         """
-        lane = self.lane(target, tls_verify=tls_verify, private_ok=private_ok)
+        lane = self.lane(target, tls_verify, private_ok, most, most_waiting)
         head, length = _head(lane.host, method, path, headers, body)
-        return await self.call(lane, method, head, body, length, timeouts)
+        until = 0.0 if timeouts.total is None else self._loop.time() + timeouts.total
+        return await self.call(lane, method, head, body, length, timeouts, until)
 
-    def lane(self, target: Target, *, tls_verify: bool, private_ok: bool) -> Lane:
+    def lane(
+        self, target: Target, tls_verify: bool, private_ok: bool, most: int, most_waiting: int
+    ) -> Lane:
         """Where calls to a target queue up. May be kept until it is ``dropped``."""
         key = (target, tls_verify, private_ok)
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key, self._loop)
+        lane.most, lane.most_waiting = most, most_waiting
         return lane
+
+    @property
+    def lanes(self) -> Collection[Lane]:
+        return self._lanes.values()
 
     async def call(
         self,
@@ -134,14 +195,18 @@ class Pool:
         body: bytes | AsyncIterator[bytes],
         length: int | None,
         timeouts: Timeouts,
+        until: float = 0.0,
     ) -> Response:
-        """As ``send``, for a ``head`` that is complete; ``length`` is a streamed body's."""
-        repeatable = isinstance(body, bytes) and method in _IDEMPOTENT
+        """As ``send``, for a ``head`` that is complete; ``length`` is a streamed body's.
+
+        ``until`` is the loop time at which the whole call must be over, if it must.
+        """
+        repeatable = isinstance(body, bytes) and method in IDEMPOTENT
         fresh = IDLE_SECONDS if repeatable else FRESH_SECONDS
         connection = lane.take(self._loop.time() - fresh)
         if connection is None:
-            connection = await self._connect(lane, timeouts)
-        connection.timeouts = timeouts
+            connection = await self._another(lane, timeouts, until)
+        connection.timeouts, connection.until = timeouts, until
         try:
             return await connection.call(method, head, body, length)
         except BaseException as error:
@@ -151,29 +216,63 @@ class Pool:
                 and connection.untouched
                 and isinstance(error, UpstreamBroken)
             )
-            connection.done(reusable=False)
+            _end(connection, error)
             if not again:
                 raise
-        connection = await self._connect(lane, timeouts)
-        connection.timeouts = timeouts
+        connection = await self._another(lane, timeouts, until)
+        connection.timeouts, connection.until = timeouts, until
         try:
             return await connection.call(method, head, body, length)
-        except BaseException:
-            connection.done(reusable=False)
+        except BaseException as error:
+            _end(connection, error)
             raise
 
-    async def _connect(self, lane: Lane, timeouts: Timeouts) -> Connection:
-        lane.connecting += 1
+    async def _another(self, lane: Lane, timeouts: Timeouts, until: float) -> Connection:
+        """A connection other than the idle ones. Waits for one where there may be no more."""
+        seconds = timeouts.connect
+        if until:
+            seconds = min(seconds, until - self._loop.time())
+        if lane.full:
+            connection = await self._turn(lane, seconds)
+            if connection is not None:
+                return connection
+        else:
+            lane.connecting += 1
         try:
-            async with asyncio.timeout(timeouts.connect):
+            async with asyncio.timeout(seconds):
                 return await self._dial(lane)
         except TimeoutError as error:
             raise ConnectFailed(
-                f"The service behind this API accepted no connection in {timeouts.connect:g} s. "
+                f"The service behind this API accepted no connection in {seconds:g} s. "
                 "Try again later."
             ) from error
         finally:
             lane.connecting -= 1
+            if lane.waiting:
+                lane.invite()
+
+    async def _turn(self, lane: Lane, seconds: float) -> Connection | None:
+        """A connection that came free, or None where the caller may make one. Raises
+        UpstreamOverloaded."""
+        if len(lane.waiting) >= lane.most_waiting:
+            raise UpstreamOverloaded
+        waiter: asyncio.Future[Connection | None] = self._loop.create_future()
+        lane.waiting.append(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except BaseException as error:
+            if not waiter.done() or waiter.cancelled():
+                if waiter in lane.waiting:
+                    lane.waiting.remove(waiter)
+            elif (given := waiter.result()) is not None:
+                lane.release(given)
+            else:
+                lane.connecting -= 1
+                lane.invite()
+            if isinstance(error, TimeoutError):
+                raise UpstreamOverloaded from error
+            raise
 
     async def _dial(self, lane: Lane) -> Connection:
         target, tls_verify, private_ok = lane.key
@@ -230,9 +329,11 @@ class Pool:
                         connection.arm_idle()
                 elif 0.0 < connection.deadline < now:
                     connection.abort(UpstreamTimeout())
+                if 0.0 < connection.until < now:
+                    connection.abort(UpstreamTimeout(_TOO_LONG))
             while lane.idle and lane.idle[0].idle_since < now - IDLE_SECONDS:
                 lane.idle[0].abort(None)
-            if not lane.idle and not lane.active and not lane.connecting:
+            if not (lane.idle or lane.active or lane.connecting or lane.waiting):
                 lane.dropped = True
                 del self._lanes[key]
         self._arm()
@@ -244,6 +345,13 @@ class Pool:
         for lane in self._lanes.values():
             for connection in [*lane.idle, *lane.active]:
                 connection.abort(UpstreamBroken())
+
+
+def _end(connection: Connection, error: BaseException) -> None:
+    """Drops a connection whose call has failed."""
+    if isinstance(error, UpstreamError):
+        error.answered = not connection.untouched
+    connection.done(reusable=False)
 
 
 def _head(
