@@ -19,11 +19,10 @@ from proxy.errors import ClientGone
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import make_limiter
+from proxy.observe import Observer
 from proxy.server import Sweeper
 from proxy.settings import Settings
 from proxy.snapshot import Holder, Watcher
-from proxy.upstream.pool import Pool
-from proxy.usage.journal import Journal
 from proxy.usage.ship import Shipper
 
 logger = logging.getLogger(__name__)
@@ -150,7 +149,9 @@ class Application:
         """Everything a call needs. Raises OSError and ValueError for settings that cannot work."""
         settings = self.settings
         sealer = Sealer(settings.secret_key)
-        journal = Journal(settings.journal, settings.segment_bytes, settings.journal_bytes)
+        observer = Observer(settings)
+        self._stack.push_async_callback(observer.close)
+        journal = observer.journal(settings.journal, settings.segment_bytes, settings.journal_bytes)
         self._stack.callback(journal.close)
         shipper = Shipper(journal, settings.redis_url)
         shipper.start()
@@ -161,10 +162,13 @@ class Application:
         limiter = make_limiter(settings.redis_url)
         await limiter.start()
         self._stack.push_async_callback(limiter.close)
-        pool = Pool()
+        pool = observer.pool()
         self._stack.callback(pool.close)
-        self.gateway = Gateway(holder=self._holder, limiter=limiter, pool=pool, journal=journal)
+        self.gateway = observer.gateway(
+            holder=self._holder, limiter=limiter, pool=pool, journal=journal
+        )
         self._stack.callback(self.gateway.close)
+        await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
         _spare_collector()
 
     async def stop(self) -> None:

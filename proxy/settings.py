@@ -7,6 +7,25 @@ from pathlib import Path
 from msgspec import Struct
 
 
+class Metrics(Struct, frozen=True):
+    """Where Prometheus finds them: ``http://host:port/metrics``."""
+
+    host: str
+    port: int
+    sockets: Path
+    """Directory in which the workers of a machine find each other; its path must be short."""
+
+
+class Traces(Struct, frozen=True):
+    endpoint: str
+    """Of the collector, as in ``http://collector:4318``; the path of traces is added."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent to the collector, for example to sign in."""
+    ratio: float = 1.0
+    """Of the calls that bring no trace, how many are traced, 0 to 1."""
+    service: str = "hubpo-gateway"
+
+
 class Settings(Struct, frozen=True):
     redis_url: str
     """``redis://``, ``rediss://`` or ``unix:///path``, with optional credentials and database."""
@@ -22,3 +41,5 @@ class Settings(Struct, frozen=True):
     """What all usage files together may take while Valkey is down; then calls are refused."""
     drain_seconds: float = 5.0
     """How long calls in flight may take to finish after the stop."""
+    metrics: Metrics | None = None
+    traces: Traces | None = None

@@ -14,13 +14,13 @@ from collections.abc import Generator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import Any, TypeVar
 
 from contract.keys import SNAPSHOT_CHANNEL, SNAPSHOT_INDEX, snapshot_blob
 from contract.secrets import Sealer
 from contract.snapshot import SnapshotError, decode
-from proxy.cluster import connect
+from proxy.cluster import Reach, connect
 from proxy.copies import Copies
 from proxy.exchange import RequestHead
 from proxy.known import Known
@@ -36,7 +36,7 @@ from proxy.runtime import (
     TenantRuntime,
     UpstreamRuntime,
 )
-from proxy.valkey import Connection, ValkeyError
+from proxy.valkey import ValkeyError
 
 __all__ = [
     "ApiRuntime",
@@ -81,6 +81,8 @@ class Holder:
     def __init__(self) -> None:
         self.tenants: dict[str, TenantRuntime] = {}
         self.loaded = False
+        self.changed_at = self.checked_at = 0.0
+        """Unix times: when a tenant was last put to use, and when all were known to be current."""
         self.key_headers: tuple[bytes, ...] = (DEFAULT_KEY_HEADER,)
         self.key_queries: tuple[bytes, ...] = ()
         self._hosts: dict[bytes, Site] = {}
@@ -111,6 +113,7 @@ class Holder:
         """Replaces the tenant. No call sees a mixture: each looks the tenant up once."""
         self.remove(tenant.id)
         self.tenants[tenant.id] = tenant
+        self.changed_at = time()
         for host, listen in _hosts(tenant).items():
             other = self._hosts.setdefault(host, (tenant, listen))
             if other[0] is not tenant:
@@ -169,14 +172,13 @@ class Watcher:
             await self._use(tenant_id, blob, keep=False)
             await asyncio.sleep(0)
         self._holder.loaded = bool(self._holder.tenants)
+        reach = Reach(self._url)
         try:
-            connection = await connect(self._url, on_push=self._announce)
-            try:
-                await self._reconcile(connection)
-            finally:
-                connection.close()
+            await self._reconcile(reach)
         except ValkeyError as error:
             logger.warning("Valkey does not answer, starting from the copies: %s", error)
+        finally:
+            reach.close()
         self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -199,12 +201,8 @@ class Watcher:
     async def _session(self) -> None:
         """Follows until a connection is lost. Raises ValkeyError."""
         listening = await connect(self._url, on_push=self._announce)
-        try:
-            listening.subscribe(SNAPSHOT_CHANNEL)
-            asking = await connect(self._url)
-        except BaseException:
-            listening.close()
-            raise
+        asking = Reach(self._url)
+        listening.subscribe(SNAPSHOT_CHANNEL)
         listening.lost.add_done_callback(lambda _: self._wake.set())
         try:
             while listening.alive:
@@ -224,14 +222,14 @@ class Watcher:
             self._announced.add(message[2].decode())
             self._wake.set()
 
-    async def _reconcile(self, connection: Connection) -> None:
+    async def _reconcile(self, reach: Reach) -> None:
         """Brings the holder to what the index says. Raises ValkeyError."""
         announced, self._announced = self._announced, set()
-        flat = await connection.ask("HGETALL", SNAPSHOT_INDEX)
+        flat = await reach.ask("HGETALL", SNAPSHOT_INDEX)
         index = {key.decode(): value for key, value in zip(flat[::2], flat[1::2], strict=True)}
         for tenant_id, mark in index.items():
             if self._seen.get(tenant_id) != mark:
-                blob = await connection.ask("GET", snapshot_blob(tenant_id), seconds=10.0)
+                blob = await reach.ask("GET", snapshot_blob(tenant_id), seconds=10.0)
                 if blob is None:
                     logger.error("Tenant %s is in the index without a snapshot.", tenant_id)
                     continue
@@ -239,6 +237,7 @@ class Watcher:
                 self._seen[tenant_id] = mark
         self._drop(index, announced)
         self._holder.loaded = True
+        self._holder.checked_at = time()
 
     def _drop(self, index: dict[str, bytes], announced: set[str]) -> None:
         """Forgets deleted tenants.

@@ -77,6 +77,42 @@ def gateway_workers() -> int:
     return number("HUBPO_GATEWAY_WORKERS", 2)
 
 
+def metrics_port() -> int:
+    """Where Prometheus scrapes the gateway (``HUBPO_METRICS_PORT``); 0: there are no metrics."""
+    return number("HUBPO_METRICS_PORT", 0)
+
+
+def metrics_host() -> str:
+    """The address that the metrics port listens on (``HUBPO_METRICS_HOST``)."""
+    return os.environ.get("HUBPO_METRICS_HOST") or "127.0.0.1"
+
+
+def otlp_endpoint() -> str:
+    """The collector of traces (``HUBPO_OTLP_ENDPOINT``); empty: there are no traces."""
+    return os.environ.get("HUBPO_OTLP_ENDPOINT", "")
+
+
+def otlp_headers() -> tuple[tuple[str, str], ...]:
+    """``HUBPO_OTLP_HEADERS``, as in ``name=value,name=value``."""
+    text = os.environ.get("HUBPO_OTLP_HEADERS", "")
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if not all(name.strip() and value for name, _, value in pairs):
+        raise EnvError("HUBPO_OTLP_HEADERS must be like name=value,name=value.")
+    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
+def trace_ratio() -> float:
+    """Of the calls that bring no trace, how many are traced (``HUBPO_TRACE_RATIO``)."""
+    text = os.environ.get("HUBPO_TRACE_RATIO") or "1"
+    try:
+        ratio = float(text)
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise EnvError(f"HUBPO_TRACE_RATIO must be a number from 0 to 1, not {text!r}.")
+    return ratio
+
+
 def smtp_url() -> str:
     """``HUBPO_SMTP_URL``; empty where mail is only printed by the process that sends it."""
     return os.environ.get("HUBPO_SMTP_URL", "")

@@ -10,7 +10,18 @@ from channels.routing import ProtocolTypeRouter
 
 from config import env
 from proxy import asgi
-from proxy.settings import Settings
+from proxy.settings import Metrics, Settings, Traces
+
+
+def _metrics() -> Metrics | None:
+    port = env.metrics_port()
+    return Metrics(env.metrics_host(), port, env.run_dir()) if port else None
+
+
+def _traces() -> Traces | None:
+    endpoint = env.otlp_endpoint()
+    return Traces(endpoint, env.otlp_headers(), env.trace_ratio()) if endpoint else None
+
 
 _data_plane = asgi.create(
     Settings(
@@ -20,6 +31,8 @@ _data_plane = asgi.create(
         segment_bytes=env.journal_segment_bytes(),
         journal_bytes=env.journal_bytes(),
         secret_key=env.secret_key(),
+        metrics=_metrics(),
+        traces=_traces(),
     )
 )
 

@@ -1,0 +1,341 @@
+"""Metrics as Prometheus reads them, from two workers on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from proxy_servers import (
+    ROOT,
+    Call,
+    GatewayProcess,
+    Site,
+    Upstream,
+    Valkey,
+    answer,
+    wait_until,
+)
+
+from config import env
+from contract import snapshot
+from contract.usage import UsageEvent
+from proxy.metrics import tally
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Workers:
+    """Gateways that share a metrics port."""
+
+    def __init__(self, valkey_url: str, var: Path) -> None:
+        self.valkey_url = valkey_url
+        self.var = var
+        self.url = f"http://127.0.0.1:{free_port()}/metrics"
+        self.running: list[GatewayProcess] = []
+
+    def start(self) -> GatewayProcess:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HUBPO_METRICS_PORT", str(httpx.URL(self.url).port))
+            process = GatewayProcess(self.valkey_url, self.var)
+        self.running.append(process)
+        process.wait_until_ready()
+        return process
+
+    def text(self, timeout: float = 10.0) -> str:
+        found = httpx.get(self.url, timeout=timeout)
+        assert found.status_code == 200
+        assert found.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return found.text
+
+    def scrape(self, timeout: float = 10.0) -> Samples:
+        """Every sample once, by its name and labels."""
+        samples: Samples = {}
+        for family in text_string_to_metric_families(self.text(timeout)):
+            for sample in family.samples:
+                key = sample.name, frozenset(sample.labels.items())
+                assert key not in samples, f"{key} is there twice."
+                samples[key] = sample.value
+        return samples
+
+    @property
+    def sockets(self) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HUBPO_VAR", str(self.var))
+            return env.run_dir()
+
+    def stop(self) -> None:
+        for process in self.running:
+            process.stop()
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    """The sum over the samples that have at least these labels."""
+    wanted = set(labels.items())
+    found = [key for key in samples if key[0] == name and wanted <= key[1]]
+    return sum(samples[key] for key in found)
+
+
+def labels_of(samples: Samples, name: str, label: str) -> set[str]:
+    return {dict(have)[label] for named, have in samples if named == name}
+
+
+@pytest.fixture(scope="module")
+def workers(proxy_valkey: Valkey, tmp_path_factory: Any) -> Iterator[Workers]:
+    two = Workers(proxy_valkey.url, tmp_path_factory.mktemp("metrics"))
+    two.start()
+    two.start()
+    yield two
+    two.stop()
+
+
+@pytest.fixture
+async def site(workers: Workers, sites: Any) -> AsyncIterator[Site]:
+    """Alice's tenant, as the first worker serves it."""
+    made = sites(workers.running[0], "alice")
+    await made.publish()
+    yield made
+    await made.client.aclose()
+
+
+async def test_calls_are_counted_by_tenant_api_and_status(workers: Workers, site: Site) -> None:
+    body = b"x" * 1000
+    for _ in range(3):
+        assert (await site.call("/orders/1", "POST", content=body)).status_code == 200
+    assert (await site.call("/orders/1", headers={"X-API-Key": None})).status_code == 401
+    samples = workers.scrape()
+    mine = {"tenant": site.snapshot.slug, "api": "Orders"}
+    assert value(samples, "hubpo_calls_total", **mine, status="2xx") == 3
+    assert value(samples, "hubpo_calls_total", **mine, status="4xx") == 1
+    assert value(samples, "hubpo_request_bytes_total", **mine) == 3000
+    assert value(samples, "hubpo_response_bytes_total", **mine) > 3000  # the echo tells headers
+    assert value(samples, "hubpo_errors_total", code="api_key_missing") >= 1
+
+
+async def test_durations_are_histograms_in_seconds(
+    workers: Workers, site: Site, upstream: Upstream
+) -> None:
+    async def slow(call: Call, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.15)
+        writer.write(answer(b"slow"))
+
+    upstream.script = slow
+    before = workers.scrape()
+    await site.call("/orders/1")
+    after = workers.scrape()
+
+    def grown(name: str, **labels: str) -> float:
+        kind = {"kind": "http", "streamed": "false"}
+        return value(after, name, **kind, **labels) - value(before, name, **kind, **labels)
+
+    for name in ("hubpo_upstream_seconds", "hubpo_first_byte_seconds"):
+        assert grown(f"{name}_count") == 1
+        assert grown(f"{name}_bucket", le="+Inf") == 1
+        assert grown(f"{name}_bucket", le="0.1") == 0
+        assert grown(f"{name}_bucket", le="60") == 1
+        assert 0.15 <= grown(f"{name}_sum") < 60
+    assert grown("hubpo_gateway_seconds_count") == 1
+    assert grown("hubpo_gateway_seconds_sum") < grown("hubpo_upstream_seconds_sum") + 60
+
+
+async def test_tokens_and_cost_are_counted_by_model(
+    workers: Workers, site: Site, upstream: Upstream
+) -> None:
+    async def complete(call: Call, writer: asyncio.StreamWriter) -> None:
+        usage = {
+            "prompt_tokens": 100,
+            "completion_tokens": 20,
+            "prompt_tokens_details": {"cached_tokens": 60},
+        }
+        body = json.dumps({"choices": [], "usage": usage}).encode()
+        writer.write(answer(body, "200 OK", "Content-Type: application/json"))
+
+    upstream.script = complete
+    await offer_model(site, upstream)
+    chat = {"model": "sage", "messages": []}
+    assert (await site.call("/v1/chat/completions", "POST", json=chat)).status_code == 200
+    samples = workers.scrape()
+    mine = {"tenant": site.snapshot.slug, "model": "sage"}
+    assert value(samples, "hubpo_model_calls_total", **mine) == 1
+    assert value(samples, "hubpo_tokens_total", **mine, type="input") == 100
+    assert value(samples, "hubpo_tokens_total", **mine, type="output") == 20
+    assert value(samples, "hubpo_tokens_total", **mine, type="cached") == 60
+    assert value(samples, "hubpo_cost_total", **mine, currency="USD") == pytest.approx(0.0007)
+    assert value(samples, "hubpo_upstream_seconds_count", kind="model", streamed="false") >= 1
+
+
+async def offer_model(site: Site, upstream: Upstream) -> None:
+    """The model ``sage`` behind ``/v1``: 5 dollars a million tokens in, 10 out."""
+    provider = snapshot.Provider(
+        id="p", name="P", wire_format="openai", base_url=f"http://127.0.0.1:{upstream.port}/v1"
+    )
+    prices = snapshot.Prices(input=5_000_000, output=10_000_000)
+    deployment = snapshot.Deployment(id="d", provider_id="p", model="sage-1", prices=prices)
+    ai = snapshot.Api(id="ai", name="AI", kind="ai", listen_path="/v1", key_required=False)
+    model = snapshot.AIModel(id="m", name="sage", api_ids=("ai",), deployments=(deployment,))
+    await site.publish(apis=(*site.snapshot.apis, ai), providers=(provider,), models=(model,))
+
+
+async def test_what_is_open_now_is_told(workers: Workers, site: Site, upstream: Upstream) -> None:
+    release = asyncio.Event()
+
+    async def wait(call: Call, writer: asyncio.StreamWriter) -> None:
+        await release.wait()
+        writer.write(answer(b"done"))
+
+    upstream.script = wait
+    call = asyncio.create_task(site.call("/orders/1"))
+    while not upstream.calls:
+        await asyncio.sleep(0.01)
+    samples = workers.scrape()
+    target = f"http://127.0.0.1:{upstream.port}"
+    assert value(samples, "hubpo_calls_in_flight") == 1
+    assert value(samples, "hubpo_client_connections") >= 1
+    assert value(samples, "hubpo_upstream_connections", target=target, state="active") == 1
+    release.set()
+    assert (await call).text == "done"
+    samples = workers.scrape()
+    assert value(samples, "hubpo_calls_in_flight") == 0
+    assert value(samples, "hubpo_upstream_connections", target=target, state="idle") == 1
+
+
+def test_each_worker_tells_how_it_is(workers: Workers) -> None:
+    def lag_was_looked_at() -> bool:
+        found = workers.scrape()
+        return all(
+            value(found, "hubpo_event_loop_lag_seconds_count", worker=worker) >= 1
+            for worker in ("1", "2")
+        )
+
+    wait_until(lag_was_looked_at, "the lag of both event loops was looked at")
+    samples = workers.scrape()
+    for worker in ("1", "2"):
+        assert value(samples, "hubpo_worker_up", worker=worker) == 1
+        assert 20e6 < value(samples, "process_resident_memory_bytes", worker=worker) < 500e6
+        assert value(samples, "process_cpu_seconds_total", worker=worker) > 0
+        assert value(samples, "process_start_time_seconds", worker=worker) > 1.7e9
+        assert value(samples, "process_open_fds", worker=worker) > 5
+        assert value(samples, "hubpo_snapshot_checked_timestamp_seconds", worker=worker) > 1.7e9
+        assert value(samples, "hubpo_limiter_breaker_open", worker=worker) == 0
+        assert ("hubpo_journal_waiting_bytes", frozenset({("worker", worker)})) in samples
+
+
+async def test_neither_keys_nor_paths_are_told(workers: Workers, site: Site) -> None:
+    await site.call("/orders/a-path-of-its-own?api-key=in-the-query")
+    await site.client.get("/nowhere", headers={"Host": site.host})
+    text = workers.text()
+    assert site.snapshot.slug in text
+    for secret in (site.key, "a-path-of-its-own", "in-the-query", "nowhere"):
+        assert secret not in text
+
+
+def test_only_metrics_are_at_the_port(workers: Workers) -> None:
+    root = workers.url.removesuffix("/metrics")
+    assert httpx.get(f"{root}/orders").status_code == 404
+    assert httpx.post(workers.url).status_code == 404
+    assert httpx.head(workers.url).text == ""
+    assert httpx.get(f"{workers.running[0].url}/metrics").status_code == 404
+    with socket.create_connection(("127.0.0.1", httpx.URL(root).port or 0)) as client:
+        client.sendall(b"GET /" + b"x" * 20_000)
+        while client.recv(1024):
+            pass
+    assert workers.scrape()
+
+
+async def test_a_worker_that_is_gone_takes_its_series_with_it_and_its_successor_its_number(
+    proxy_valkey: Valkey, tmp_path: Path, sites: Any
+) -> None:
+    workers = Workers(proxy_valkey.url, tmp_path)
+    try:
+        first, second = workers.start(), workers.start()
+        survivor = sites(second, "bob")
+        await survivor.publish()
+        for _ in range(2):
+            await survivor.call("/orders/1")
+        mine = {"tenant": survivor.snapshot.slug, "status": "2xx"}
+        assert labels_of(workers.scrape(), "hubpo_worker_up", "worker") == {"1", "2"}
+        first.kill()
+        assert labels_of(workers.scrape(), "hubpo_worker_up", "worker") == {"2"}
+        workers.start()
+        samples = workers.scrape()
+        assert labels_of(samples, "hubpo_worker_up", "worker") == {"1", "2"}
+        assert value(samples, "hubpo_calls_total", **mine, worker="2") == 2
+        assert value(samples, "hubpo_calls_total", **mine, worker="1") == 0
+    finally:
+        workers.stop()
+
+
+def test_a_worker_that_hangs_is_told_and_keeps_nobody(workers: Workers) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        path = workers.sockets / "metrics-9.sock"
+        silent.bind(str(path))
+        silent.listen()
+        try:
+            samples = workers.scrape()
+        finally:
+            path.unlink()
+    assert value(samples, "hubpo_worker_up", worker="9") == 0
+    assert value(samples, "hubpo_worker_up") == 2
+
+
+def test_a_port_in_use_costs_the_metrics_and_no_call(proxy_valkey: Valkey, tmp_path: Path) -> None:
+    workers = Workers(proxy_valkey.url, tmp_path)
+    with socket.create_server(("127.0.0.1", httpx.URL(workers.url).port or 0)):
+        try:
+            gateway = workers.start()  # which waits until it is ready
+            assert "There are no metrics" in gateway.log.read_text()
+        finally:
+            workers.stop()
+
+
+def test_a_gateway_without_metrics_and_traces_does_not_even_load_them(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from proxy.observe import Observer
+from config import gateway
+Observer(gateway._data_plane.settings)
+print([name for name in sys.modules if name.startswith(("proxy.metrics", "proxy.traces"))])
+"""
+    environment = {
+        "HUBPO_VAR": str(tmp_path),
+        "HUBPO_SECRET_KEY": "k" * 40,
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'platform'}",
+    }
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+EVENT = UsageEvent(
+    id="1", at=0, tenant_id="t", method="GET", path="/", status=200, model_id="m", model="sage"
+)
+
+
+def test_there_are_only_so_many_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "MOST_APIS", 10)
+    monkeypatch.setattr(tally, "MOST_MODELS", 10)
+    counted = tally.Tally()
+    for number in range(50):
+        event = msgspec.structs.replace(EVENT, api_id=f"api-{number}", model=f"model-{number}")
+        counted.count(event)
+        counted.count(event)
+    assert len(counted.calls) == 11
+    assert counted.calls[tally.OTHER, tally.OTHER, 2][0] == 80
+    assert len(counted.models) == 11
+    assert counted.models[tally.OTHER, tally.OTHER, ""].calls == 80
