@@ -21,6 +21,7 @@ from proxy.balance import Balance
 from proxy.errors import (
     ClientGone,
     GatewayError,
+    GatewayOverloaded,
     GatewayStopping,
     InternalError,
     MethodNotAllowed,
@@ -31,6 +32,7 @@ from proxy.errors import (
 from proxy.exchange import Exchange
 from proxy.health import Health
 from proxy.limits import AnyLimiter
+from proxy.overload import Load, Share
 from proxy.policies import Step, limit_report, subscription
 from proxy.route import Listen, Path
 from proxy.runtime import ApiRuntime, RouteRuntime
@@ -69,9 +71,12 @@ class Gateway:
         self.journal = journal
         self.health = Health()
         self.balance = Balance(self.health)
+        self.load = Load()
+        self.load.start()
         self.active: set[AsgiCall] = set()
         """Calls whose server tells of a client that leaves only where it is asked."""
-        self._process = token_hex(8)
+        self.worker = token_hex(8)
+        """Unique over all workers and nodes."""
         self._numbers = count(1)
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
@@ -79,14 +84,20 @@ class Gateway:
 
     def next_id(self) -> str:
         """Unique over all workers and nodes; in order within one."""
-        return "%s%016x" % (self._process, next(self._numbers))  # noqa: UP031 - faster
+        return "%s%016x" % (self.worker, next(self._numbers))  # noqa: UP031 - faster
 
     async def handle(self, exchange: Exchange) -> None:
         exchange.entered = True
         exchange.journal = self.journal
+        share: Share | None = None
         try:
             site = identify.site(exchange, self.holder)
             tenant = exchange.tenant = site[0]
+            share = self.load.shares.get(tenant.id) or self.load.share(tenant.id)
+            share.begun += 1
+            share.in_flight += 1
+            if share.refusing and share.refuses():
+                raise GatewayOverloaded
             if tenant.suspended is not None:
                 raise TenantSuspended(_suspension(tenant.suspended))
             api = self._route(exchange, site)
@@ -116,6 +127,8 @@ class Gateway:
             if not exchange.finished:
                 exchange.drop()
             exchange.record()
+            if share is not None:
+                share.in_flight -= 1
 
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
         """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""
@@ -176,6 +189,7 @@ class Gateway:
         self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
 
     def close(self) -> None:
+        self.load.close()
         self._sweeper.cancel()
         for task in self._watchers:
             task.cancel()

@@ -2,7 +2,8 @@
 
 Deployments take turns by weight. One that cannot be reached, breaks off before it
 answers, or answers 429 or 5xx makes way for the next; the last failure is passed on.
-A deployment that cannot be reached several times in a row is left out for a while.
+A deployment that cannot be reached several times in a row is left out for a while, and after
+a 429 or 5xx it is used last, for as long as its Retry-After says.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from contract.snapshot import Breaker
 from proxy.ai import tap
 from proxy.ai.cost import cost_micros
 from proxy.ai.errors import ModelUnavailable, ProviderRefused, ProviderRejectedCredentials
-from proxy.errors import AddressForbidden, ConnectFailed, Headers, UpstreamBroken, UpstreamError
+from proxy.errors import (
+    AddressForbidden,
+    ConnectFailed,
+    Headers,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamOverloaded,
+)
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from proxy.upstream.pool import Response
 
 BREAKER = Breaker()
+REST_SECONDS, MOST_REST_SECONDS = 2.0, 300.0
+"""How long others go before a deployment that answered 429 or 5xx and did not say itself."""
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
 
@@ -44,6 +54,7 @@ async def call(
     exchange.model_id = model.id
     exchange.model = model.name
     exchange.begin()
+    owner = exchange.tenant.id if exchange.tenant is not None else ""
     deployment = gateway.balance.pick(model.id, model.order)
     if deployment is None:
         raise ModelUnavailable
@@ -55,13 +66,16 @@ async def call(
         try:
             response = await _attempt(exchange, gateway, deployment, send)
         except (ConnectFailed, AddressForbidden, UpstreamBroken) as error:
-            gateway.health.failed(deployment.id, BREAKER)
+            gateway.health.failed(deployment.id, BREAKER, owner)
+            failure = error
+        except UpstreamOverloaded as error:
             failure = error
         else:
             gateway.health.succeeded(deployment.id)
             if response.status != 429 and response.status < 500:
                 _refuse(response, deployment)
                 return response, deployment
+            gateway.health.rests(deployment.id, _rest(response), owner)
         following = gateway.balance.pick(model.id, model.order, tried)
         if following is None:
             if response is None:
@@ -93,6 +107,15 @@ async def _attempt(
         )
     finally:
         exchange.upstream_us += (perf_counter_ns() - began) // 1000
+
+
+def _rest(response: Response) -> float:
+    """The seconds of Retry-After. A date is not read: it would need the provider's clock."""
+    try:
+        seconds = float(field(response, b"retry-after") or REST_SECONDS)
+    except ValueError:
+        seconds = REST_SECONDS
+    return min(seconds, MOST_REST_SECONDS) if seconds > 0 else REST_SECONDS
 
 
 def _refuse(response: Response, deployment: DeploymentRuntime) -> None:
