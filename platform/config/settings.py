@@ -124,6 +124,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_DEFAULT_QUEUE = "hubpo"
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "reconcile-snapshots": {"task": "catalog.reconcile", "schedule": timedelta(seconds=30)},
     "reconcile-all-snapshots": {"task": "catalog.reconcile_all", "schedule": timedelta(hours=1)},
