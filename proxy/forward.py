@@ -49,10 +49,11 @@ async def http(exchange: Exchange, gateway: Gateway, api: ApiRuntime) -> None:
     try:
         exchange.streamed = response.length is None and _of_events(response)
         status, length = response.status, response.length
-        if response.complete:
-            if exchange.method != "HEAD":
-                length = None
-            await exchange.respond(status, response.headers, response.take(), length)
+        if exchange.method == "HEAD":
+            await exchange.start(status, response.headers, length)
+            await exchange.finish()
+        elif response.complete:
+            await exchange.respond(status, response.headers, response.take())
         else:
             await exchange.start(status, response.headers, length)
             began = perf_counter_ns()

@@ -17,7 +17,8 @@ LONGEST = 4096
 _KEPT_ANYWAY = (b"keep-alive", b"Keep-Alive")
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
 _line = re.compile(
-    rb"([A-Z]{3,10}) (/[\w.~!$&'()*+,;=:@%/-]*)(?:\?([\w.~!$&'()*+,;=:@%/?-]*))? HTTP/1\.1"
+    rb"([A-Z]{3,10}) (/[\w.~!$&'()*+,;=:@%/-]{0,4095})"
+    rb"(?:\?([\w.~!$&'()*+,;=:@%/?-]{0,4096}))? HTTP/1\.1"
 ).fullmatch
 _length = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IGNORECASE)
 _METHODS = {

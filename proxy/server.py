@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from select import POLLIN, poll
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
+from proxy import head as rules
 from proxy.errors import ClientGone, GatewayError, HeadersTooLarge, MalformedRequest, render
 from proxy.exchange import DONE, Exchange, Headers, RequestHead
 from proxy.kept import KeptFields, keep
@@ -31,15 +34,23 @@ logger = logging.getLogger(__name__)
 
 HEAD_LIMIT = 65536
 """Bytes of a request's line and headers."""
+MOST_FIELDS = 256
 HIGH_WATER = 65536
 """Bytes of a request's body held for a slow upstream before the client is no longer read."""
 AHEAD = 16
 """Calls sent ahead on one connection before it is no longer read."""
+SLICE = 16384
+"""Bytes that are parsed in one go: no more calls than these hold come on top of ``AHEAD``."""
 KEEP_ALIVE_SECONDS = 75.0
 HEAD_SECONDS = 15.0
 """From a head's first byte to its last."""
 STALL_SECONDS = 25.0
-"""A client that takes nothing of an answer, or sends nothing of a body, for so long is dropped."""
+"""A client that is slow for so long is dropped: it takes less than 48 KiB of an answer that
+waits, or sends less than ``LEAST_BODY`` of a body that is waited for."""
+LEAST_BODY = 4096
+LINGER_SECONDS = 2.0
+"""A connection is read for so long after its last answer, which would be lost otherwise if the
+client was still sending."""
 SWEEP_SECONDS = 1.0
 STOPPING_SWEEP_SECONDS = 0.1
 STOP_SECONDS = 30.0
@@ -60,7 +71,6 @@ def _status_line(status: int) -> bytes:
 
 
 _STATUS = {status: _status_line(status) for status in range(100, 1000)}
-_METHODS: dict[bytes, str] = {}
 
 
 class Call(Exchange):
@@ -72,8 +82,15 @@ class Call(Exchange):
     """The whole body is here, if perhaps not yet read."""
     expects: bool = False
     """The client waits for ``100 Continue`` before it sends the body."""
+    endless: bool = False
+    """The answer ends with the connection."""
+    fault: GatewayError | None = None
+    """The rest of the body cannot be read."""
     task: asyncio.Task[None] | None = None
     _waiter: asyncio.Future[None] | None = None
+    _enough: int = 0
+    """Bytes of the body that must be here at ``_due``, loop time, if it is waited for."""
+    _due: float = 0.0
 
     def __init__(
         self,
@@ -98,17 +115,26 @@ class Call(Exchange):
             if connection.lost:
                 self.abandoned = True
                 raise ClientGone
+            if self.fault is not None:
+                raise self.fault
             if self.expects:
                 self.expects = False
                 connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.resume_reading()
-            connection.await_body()
+            connection.deadline = self._deadline(connection.now)
             self._waiter = connection.loop.create_future()
             await self._waiter
         connection.deadline = 0.0
         chunks, self.chunks, self.held = self.chunks, [], 0
         self.body_done = self.arrived
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _deadline(self, now: float) -> float:
+        came = self.request_bytes + self.held
+        if came >= self._enough or now > self._due:
+            self._enough = came + LEAST_BODY
+            self._due = now + STALL_SECONDS
+        return self._due
 
     async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
         connection, chunked, silent = self.connection, self.chunked, self.method == "HEAD"
@@ -139,6 +165,15 @@ class Call(Exchange):
             self.connection.pause_reading()
         self.wake()
 
+    def spoil(self, error: GatewayError) -> None:
+        """The body broke off in the middle: who reads on is told ``error``."""
+        self.keep_alive = False
+        self.fault = error
+        if self.finished:
+            self.connection.end()
+        else:
+            self.wake()
+
     def wake(self) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
@@ -168,6 +203,7 @@ class Call(Exchange):
             if self.connection.chunks_understood:
                 self.chunked = True
             else:
+                self.endless = True
                 self.keep_alive = False
         return self.connection.hold(self._head(status, headers, length))
 
@@ -206,9 +242,10 @@ class Call(Exchange):
             lines.append(b"content-length: %d" % length)
         elif self.chunked:
             lines.append(b"transfer-encoding: chunked")
-        if self.expects and not self.arrived:
-            # Whether the body still comes is the client's choice, so what follows is unclear.
-            self.keep_alive = False
+        if not self.arrived and (self.expects or not self._small()):
+            # Of what is awaited whether it still comes is the client's choice, and what is
+            # large is not worth reading.
+            self.expects = self.keep_alive = False
             self.connection.closing = True
         if not self.keep_alive:
             lines.append(b"connection: close")
@@ -217,6 +254,9 @@ class Call(Exchange):
         if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
             raise ValueError("A header of the answer holds a line break.")
         return head
+
+    def _small(self) -> bool:
+        return self.length is not None and self.length <= HIGH_WATER
 
 
 class Protocol(asyncio.Protocol):
@@ -227,7 +267,6 @@ class Protocol(asyncio.Protocol):
         "_call",
         "_config",
         "_fault",
-        "_head_size",
         "_incoming",
         "_kept",
         "_pairs",
@@ -235,7 +274,9 @@ class Protocol(asyncio.Protocol):
         "_partial",
         "_reading",
         "_server",
+        "_size",
         "_sweeper",
+        "_unread",
         "_url",
         "application",
         "chunks_understood",
@@ -276,7 +317,10 @@ class Protocol(asyncio.Protocol):
         self._pairs: Headers = []
         self._partial = False
         """The parser has seen the beginning of a message and not its end."""
-        self._head_size = 0
+        self._size = 0
+        """Bytes that came of a head, or between two pieces of a body."""
+        self._unread = b""
+        """What was read together with too many calls sent ahead."""
         self._kept: KeptFields | None = None
         self._reading = True
         self.held = b""
@@ -323,6 +367,8 @@ class Protocol(asyncio.Protocol):
             self.deadline = 0.0
             if not drained.done():
                 drained.set_result(None)
+            if self._call is None and not self.lost:
+                self._proceed()
 
     def data_received(self, data: bytes) -> None:
         partial = self._partial
@@ -348,18 +394,29 @@ class Protocol(asyncio.Protocol):
             self._kept = keep(incoming.head, data)
 
     def _feed(self, data: bytes) -> None:
-        if self._head_size or not self._partial:
-            if not self._head_size and self._call is None:
-                self.deadline = self._sweeper.now + HEAD_SECONDS
-            self._head_size += len(data)
+        if len(data) <= SLICE:
+            if data:
+                self._parse(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(data), SLICE):
+            self._parse(view[start : start + SLICE])
+            if self.closing and not self._partial:
+                return
+            if len(self._ahead) >= AHEAD:
+                self._unread = data[start + SLICE :]
+                return
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        if not self._size and not self._partial and self._call is None:
+            self.deadline = self._sweeper.now + HEAD_SECONDS
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # Not offered here: the call is answered as it is, and nothing after it.
-            self.closing = True
-            if self._incoming is not None:
-                self._incoming.keep_alive = False
-        except (httptools.HttpParserError, httptools.HttpParserInvalidURLError) as error:
+            return
+        except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, GatewayError):
                 self._refuse(cause)
@@ -368,16 +425,18 @@ class Protocol(asyncio.Protocol):
                 logger.error("A request could not be taken.", exc_info=cause)
             self._refuse(MalformedRequest())
         else:
-            if self._head_size > HEAD_LIMIT:
+            if self._size > HEAD_LIMIT or len(self._pairs) > MOST_FIELDS:
                 self._refuse(HeadersTooLarge())
 
     # llhttp's side
 
     def on_message_begin(self) -> None:
+        if self.closing:
+            raise MalformedRequest
         self._partial = True
         self._url = b""
         self._pairs = []
-        self._head_size = self._head_size or 1
+        self._size = self._size or 1
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -386,29 +445,29 @@ class Protocol(asyncio.Protocol):
         self._pairs.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        parser, head = self._parser, RequestHead(self._pairs)
-        self._head_size = 0
-        old = parser.get_http_version() != "1.1"
-        hosts = [1 for name, _ in head.pairs if name == b"host"]
-        if len(hosts) != 1 and not (old and not hosts):
-            raise MalformedRequest("A request must have one Host header.")
-        name = parser.get_method()
-        method = _METHODS.get(name) or _METHODS.setdefault(name, name.decode())
-        url = self._url
-        if url[:1] == b"/" and b"#" not in url:
-            path, _, query = url.partition(b"?")
-        else:
-            parsed = httptools.parse_url(url)
-            path, query = parsed.path or b"/", parsed.query or b""
-        if not path.isascii():
-            raise MalformedRequest("The path holds characters that must be percent-encoded.")
+        parser, url, head = self._parser, self._url, RequestHead(self._pairs)
+        if self._size > HEAD_LIMIT or len(self._pairs) > MOST_FIELDS:
+            self._check_size()
+        self._size = 0
+        # What comes from here on are trailers, which end here.
+        self._pairs = []
+        version = parser.get_http_version()
+        old = version != "1.1"
+        if old and version != "1.0":
+            raise MalformedRequest("The gateway speaks HTTP/1.1.")
+        rules.check_host(head, old=old)
+        method = rules.METHODS.get(parser.get_method()) or rules.method(parser.get_method())
+        path, query = rules.target(url, head)
         call = Call(self, method, path, query, head)
         if old:
             self.chunks_understood = call.keep_alive = False
         elif b"connection" in head.fields:
-            call.keep_alive = parser.should_keep_alive()
+            call.keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         if not call.body_done:
-            call.expects = head.fields.get(b"expect", b"").lower() == b"100-continue"
+            rules.check_body(head, old=old, upgrade=parser.should_upgrade())
+            call.expects = not old and head.fields.get(b"expect", b"").lower() == b"100-continue"
+        if not call.keep_alive:
+            self.closing = True
         self._incoming = call
         if self._call is None:
             self._begin(call)
@@ -417,12 +476,20 @@ class Protocol(asyncio.Protocol):
             if len(self._ahead) >= AHEAD:
                 self.pause_reading()
 
+    def _check_size(self) -> None:
+        """Of the head alone: its beginning may have come with what went before."""
+        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._pairs)
+        if size > HEAD_LIMIT or len(self._pairs) > MOST_FIELDS:
+            raise HeadersTooLarge
+
     def on_body(self, body: bytes) -> None:
+        self._size = 0
         if self._incoming is not None:
             self._incoming.take(body)
 
     def on_message_complete(self) -> None:
         self._partial = False
+        self._size = 0
         call = self._incoming
         if call is not None and not call.arrived:
             call.arrived = True
@@ -435,70 +502,114 @@ class Protocol(asyncio.Protocol):
         self.deadline = 0.0
         if self._sweeper.stopping and not self._ahead:
             call.keep_alive = False
-        if not call.keep_alive:
             self.closing = True
-        application = self.application
-        gateway = application.gateway
+        gateway = self.application.gateway
         if gateway is None or call.raw_path in _PROBES:
-            call.finished = True
-            self._say(*application.probe(call.path), last=self.closing)
-            self.answered(call)
+            self.loop.call_soon(self._probe, call)
             return
         call.id = gateway.next_id()
         call.task = self.loop.create_task(gateway.handle(call))
 
+    def _probe(self, call: Call) -> None:
+        call.finished = True
+        status, headers, body = self.application.probe(call.path)
+        self._say(status, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
+        self.answered(call)
+
     def answered(self, call: Call) -> None:
         """The last byte of the current answer has been written."""
         self._call = None
+        if self.drained is None:
+            self._proceed()
+        else:
+            # Who is slow to read asks nothing more meanwhile.
+            self.pause_reading()
+
+    def _proceed(self) -> None:
+        """To the next call, or to the end."""
         if self._ahead:
             self._begin(self._ahead.pop(0))
-            self.resume_reading()
+            if len(self._ahead) < AHEAD:
+                unread, self._unread = self._unread, b""
+                self._feed(unread)
+            if len(self._ahead) < AHEAD:
+                self.resume_reading()
         elif self._fault is not None:
             self._complain(self._fault)
         elif self.closing:
-            self._flush()
-            self.transport.close()
+            self.end()
         else:
-            self.deadline = self._sweeper.now + KEEP_ALIVE_SECONDS
+            seconds = HEAD_SECONDS if self._partial else KEEP_ALIVE_SECONDS
+            self.deadline = self._sweeper.now + seconds
             if not self._reading:
                 self.resume_reading()
 
     def _refuse(self, error: GatewayError) -> None:
         """What came last cannot be read: answers the calls before it, then says so."""
-        self.closing = True
-        self._partial = False
-        current = self._call
-        if self._incoming is not None and not self._incoming.arrived:
-            # Its body broke off in the middle: it can be neither answered nor followed.
-            self.drop()
-        elif current is None:
+        over, self.closing, self._partial = self.closing, True, False
+        incoming = self._incoming
+        if incoming is not None and not incoming.arrived:
+            incoming.spoil(error)
+        elif over:
+            # It follows the last call that is answered.
+            return
+        elif self._call is None and self.drained is None:
             self._complain(error)
-        elif current.keep_alive:
+        else:
             self._fault = error
 
     def _complain(self, error: GatewayError) -> None:
         self._fault = None
         self._say(error.status, *render(error, None), last=True)
-        self.transport.close()
+        self.end()
 
-    def _say(self, status: int, headers: Headers, body: bytes, *, last: bool) -> None:
+    def _say(
+        self, status: int, headers: Headers, body: bytes, *, last: bool, bodiless: bool = False
+    ) -> None:
         """An answer outside of any call."""
         lines = [_STATUS[status], *map(b": ".join, headers), b"content-length: %d" % len(body)]
         if last:
             lines.append(b"connection: close")
-        self.write(b"\r\n".join([*lines, b"\r\n"]) + body)
+        self.write(b"\r\n".join([*lines, b"\r\n"]) + (b"" if bodiless else body))
 
-    def expire(self) -> None:
-        """The client has not moved for too long."""
-        self.deadline = 0.0
-        self.transport.abort()
+    def end(self) -> None:
+        """All is said. Closing at once would destroy it while the client is still sending."""
+        self.closing = True
+        self._partial = False
+        if self.lost:
+            return
+        self._flush()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.resume_reading()
+            self.deadline = self._sweeper.now + LINGER_SECONDS
+        else:
+            self.transport.close()
+
+    def look(self, now: float) -> None:
+        """Gives up on a client that has not moved for too long."""
+        if 0.0 < self.deadline < now:
+            self.deadline = 0.0
+            self.transport.abort()
+        elif self.deadline > now + STALL_SECONDS and self.transport.get_write_buffer_size():
+            # It rests, but has not even taken its last answer.
+            self.deadline = now + STALL_SECONDS
 
     def drop(self) -> None:
         """Ends the connection at once: an answer that breaks off must not look complete."""
         self.closing = True
-        if not self.lost:
-            self._flush()
+        if self.lost:
+            return
+        self._flush()
+        if self._call is not None and self._call.endless:
+            self._reset()
+        else:
             self.transport.close()
+
+    def _reset(self) -> None:
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """Called by uvicorn, for each connection, when the worker is to stop: see ``Sweeper``."""
@@ -513,11 +624,11 @@ class Protocol(asyncio.Protocol):
         if self._call is not None:
             if stop_at < now:
                 self._call.stop()
-            elif 0.0 < self.deadline < now:
-                self.expire()
+            else:
+                self.look(now)
         elif self._partial:
             if stop_at < now:
-                self.expire()
+                self.transport.abort()
         elif self.deadline > now + IDLE_GRACE:
             self.deadline = min(now + IDLE_GRACE, stop_at)
         elif self.deadline < now and (stop_at < now or not _readable(self.transport)):
@@ -525,8 +636,11 @@ class Protocol(asyncio.Protocol):
 
     # Bytes
 
-    def await_body(self) -> None:
-        self.deadline = self._sweeper.now + STALL_SECONDS
+    @property
+    def now(self) -> float:
+        """Loop time, a second coarse."""
+        now: float = self._sweeper.now
+        return now
 
     def pause_reading(self) -> None:
         if self._reading and not self.lost:
@@ -588,8 +702,8 @@ class Sweeper:
         for connection in list(self.connections):
             if self.stopping:
                 connection.wind_up(self.now, self._stop_at)
-            elif 0.0 < connection.deadline < self.now:
-                connection.expire()
+            else:
+                connection.look(self.now)
         pause = STOPPING_SWEEP_SECONDS if self.stopping else SWEEP_SECONDS
         self._timer = self._loop.call_later(pause, self._sweep)
 

@@ -18,17 +18,33 @@ _HOP_BY_HOP = (
     "upgrade",
 )
 _OURS = (
+    "content-length",
     "forwarded",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-forwarded-by",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-path",
     "x-forwarded-port",
     "x-forwarded-prefix",
     "x-forwarded-proto",
+    "x-forwarded-scheme",
     "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-original-host",
+    "x-original-url",
     "x-real-ip",
     "x-request-id",
+    "x-rewrite-url",
 )
-"""Set by the gateway or by nobody: an upstream may trust them."""
+"""Set by the gateway or by nobody: an upstream may trust them.
+
+Who calls, where it was sent to, and (``proxy``) what CGI takes for its own setting.
+"""
 
 _MANY = 8
 """Pieces of a header name. Each more would double the number of its spellings."""
@@ -49,7 +65,6 @@ def _spellings(name: str) -> Iterator[bytes]:
 
 ALWAYS = frozenset(spelling for name in (*_HOP_BY_HOP, *_OURS) for spelling in _spellings(name)) | {
     b"host",
-    b"content-length",
     b"expect",
 }
 

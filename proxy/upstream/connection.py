@@ -234,7 +234,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
         self.lane.forget(self)
-        self._finish_at_eof()
+        if exc is None:
+            self._finish_at_eof()
         self._tell(UpstreamBroken())
 
     def eof_received(self) -> None:
@@ -297,8 +298,11 @@ class Connection(asyncio.Protocol):
                 response.length = int(value)
             elif name == b"connection":
                 self._named += b"," + value.lower()
+            elif response.chunked or value.strip().lower() != b"chunked":
+                # The field ends here, so what it says would be lost.
+                raise UpstreamBroken
             else:
-                response.chunked = value.rpartition(b",")[2].strip().lower() == b"chunked"
+                response.chunked = True
         elif name not in _NOT_PASSED:
             response.headers.append((name, value))
 
@@ -306,7 +310,7 @@ class Connection(asyncio.Protocol):
         response = cast("Response", self.response)
         status = self._parser.get_status_code()
         if status < 200:
-            if status == 101:
+            if status == 101 or status < 100:
                 raise UpstreamBroken
             self._interim = True
             response.headers.clear()
