@@ -1,0 +1,155 @@
+"""Gateways on a Valkey Cluster of three nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from limits_cast import planned
+from valkey_cluster import Cluster
+
+from contract.keys import limits_rebuilt
+from contract.policies import Limit
+from proxy.cluster import slot_of
+from proxy.limits import Held, Item, Limits, SpreadLimiter, Verdict
+
+_numbers = count(time.time_ns())
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="hubpo-t-", dir="/tmp") as directory:
+        made = Cluster(Path(directory))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def tenants(cluster: Cluster) -> list[str]:
+    """Three tenants, each at home on another node."""
+    found: dict[int, str] = {}
+    while len(found) < 3:
+        name = f"spread-{next(_numbers)}"
+        found.setdefault(cluster.node_of(limits_rebuilt(name)), name)
+    for name in found.values():
+        cluster.client().set(limits_rebuilt(name), 1)
+    return list(found.values())
+
+
+@pytest.fixture
+async def workers(cluster: Cluster) -> AsyncIterator[list[SpreadLimiter]]:
+    made = [SpreadLimiter(cluster.url) for _ in range(2)]
+    for limiter in made:
+        await limiter.start()
+        assert limiter.connected
+    yield made
+    for limiter in made:
+        await limiter.close()
+
+
+def limits(tenant: str) -> Limits:
+    tokens = Item(tenant, "tokens", "tenant", 1000, period="day", window=0)
+    return Limits((Item(tenant, "concurrency", "s", 10), tokens))
+
+
+async def hold(limiter: SpreadLimiter, wanted: Limits, tokens: int) -> tuple[Verdict | None, Held]:
+    held = Held(wanted, (1, tokens))
+    answer = limiter.hold(held, alike=False)
+    verdict = await answer if isinstance(answer, asyncio.Future) else answer
+    return verdict, held
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := await condition()):
+        assert time.monotonic() < deadline, "It did not happen in time."
+        await asyncio.sleep(0.05)
+    return value
+
+
+def test_slots_are_those_of_the_specification(cluster: Cluster) -> None:
+    client = cluster.client()
+    for key in ("123456789", "hubpo:{a}:x", "hubpo:{}{a}", "{", "a{b}c{d}", "hubpo:limit:{t}:s"):
+        assert slot_of(key) == client.keyslot(key), key
+
+
+async def test_limits_of_tenants_on_every_node_are_exact_over_workers(
+    workers: list[SpreadLimiter], tenants: list[str]
+) -> None:
+    wanted = {(n, t): limits(t) for n in range(2) for t in tenants}
+    found = await asyncio.gather(
+        *(hold(workers[n], wanted[n, t], 10) for _ in range(100) for n in range(2) for t in tenants)
+    )
+    passed = Counter(
+        held.limits.tenant_id for verdict, held in found if verdict is not None and verdict.allowed
+    )
+    assert passed == dict.fromkeys(tenants, 10)
+    for verdict, held in found:
+        if verdict is not None and verdict.allowed:
+            held.close((0, 7))
+
+    async def settled() -> bool:
+        readings = [await workers[0].readings(wanted[0, t]) for t in tenants]
+        return all([(r.used, r.reserved) for r in r3] == [(0, 0), (70, 0)] for r3 in readings)
+
+    await until(settled)
+
+
+async def test_what_is_held_moves_with_its_tenants_keys(
+    cluster: Cluster, workers: list[SpreadLimiter], tenants: list[str]
+) -> None:
+    tenant = tenants[0]
+    wanted = limits(tenant)
+    verdict, held = await hold(workers[0], wanted, 100)
+    assert verdict is not None
+    assert verdict.allowed
+    marker = limits_rebuilt(tenant)
+    cluster.move(marker, (cluster.node_of(marker) + 1) % 3)
+
+    await until(lambda: asyncio.to_thread(cluster.set_anywhere, marker))
+
+    async def counted() -> bool:
+        verdict, probe = await hold(workers[0], wanted, 1)
+        probe.close((0, 0))
+        return verdict is not None and verdict.allowed
+
+    async def moved() -> bool:
+        return [r.reserved for r in await workers[0].readings(wanted)] == [1, 100]
+
+    await until(counted)
+    await until(moved)
+    held.close((0, 60))
+
+    async def settled() -> bool:
+        readings = await workers[0].readings(wanted)
+        return [(r.used, r.reserved) for r in readings] == [(0, 0), (60, 0)]
+
+    await until(settled)
+
+
+async def test_gateways_follow_changes_count_and_ship_usage_through_a_cluster(
+    cluster: Cluster, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    one, two = start_gateway(cluster.url), start_gateway(cluster.url)
+    site, other = sites(one, "alice", cluster), sites(two, "alice", cluster)
+    other.snapshot, other.host, other.key = site.snapshot, site.host, site.key
+    changes = planned(site, Limit("calls", 10, 600), Limit("concurrency", 50))
+    await site.publish(**changes)
+    await other.publish(**changes)
+    answers = await asyncio.gather(
+        *(each.call("/orders/7") for each in (site, other) for _ in range(100))
+    )
+    codes = Counter(answer.status_code for answer in answers)
+    assert (codes[200], codes[429]) == (10, 190)
+    assert len(upstream.calls) == 10
+    assert len(await site.events(200)) == 200
