@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable
 from itertools import combinations
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from catalog.models import Api, Publication, Route, Subscription
+from catalog.models import Api, Deployment, Publication, Route, Subscription
 from tenants.models import Domain
 
 
@@ -55,6 +55,21 @@ def overlapping_routes(routes: Iterable[Route]) -> list[str]:
         methods = ", ".join(sorted(common or one.methods or other.methods)) or "any method"
         problems.append(f"{one.path} and {other.path} answer the same calls ({methods}).")
     return problems
+
+
+def unpriced_models(currency: str) -> list[str]:
+    """Names of the models that a budget in this currency refuses: what they cost is unknown."""
+    unknown = (
+        ~Q(currency=currency)
+        | Q(input_price=None)
+        | Q(output_price=None, model__abilities__contains=["chat"])
+    )
+    deployments = Deployment.objects.filter(
+        unknown, enabled=True, model__enabled=True, provider__enabled=True
+    )
+    return list(
+        deployments.order_by("model__name").values_list("model__name", flat=True).distinct()
+    )
 
 
 def path_shape(path: str) -> str:

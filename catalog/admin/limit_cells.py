@@ -76,6 +76,8 @@ class Uses:
         fullest = uses[0]
         if len(uses) == 1:
             return meter(fullest)
+        if not fullest.share:
+            return format_html('<span class="console-quiet">None of {} is used.</span>', len(uses))
         name = names_of(self.snapshot, [fullest])[fullest.counted.identifier]
         return format_html(
             '<span class="console-use">{}<span class="console-quiet">{}, the fullest of {}</span>'

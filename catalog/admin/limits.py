@@ -18,12 +18,25 @@ from catalog.admin.limit_cells import Uses, limit_section, tier_section
 from catalog.admin.limit_forms import LimitForm
 from catalog.models import Limit
 from catalog.models.limits import PLACES
+from catalog.selectors import unpriced_models
 from catalog.services import limits
 from tenants.sites import tenant_site
 
 _OPEN = "While Valkey cannot be reached, calls pass uncounted."
 _CLOSED = "While Valkey cannot be reached, calls under it are refused: nothing is overspent."
 FAILS = {"calls": _OPEN, "concurrency": _OPEN, "tokens": _CLOSED, "cost": _CLOSED}
+
+
+def refused_models(limit: Limit) -> list[str]:
+    """A sentence where some models have no price that a budget could be held by."""
+    names = unpriced_models(limit.currency) if limit.measure == Limit.Measure.COST else []
+    if not names:
+        return []
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return [
+        f"Calls to these models are refused under it, since they have no complete price in "
+        f"{limit.currency}: {listed}."
+    ]
 
 
 class PlaceFilter(SimpleListFilter):
@@ -107,12 +120,14 @@ class LimitAdmin(CatalogAdmin):
     def panel(self, request: HttpRequest, obj: Limit) -> dict[str, Any]:
         return {
             **super().panel(request, obj),
-            "note": FAILS[obj.measure],
+            "note": " ".join([FAILS[obj.measure], *refused_models(obj)]),
             "sections": [limit_section(Uses(request.tenant, [obj]), obj)],
         }
 
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         limits.save_limit(limit=obj)
+        for sentence in refused_models(obj):
+            messages.warning(request, sentence)
 
     @display(description="At most", ordering="amount")
     def limit_text(self, limit: Limit) -> str:

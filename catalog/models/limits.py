@@ -186,9 +186,9 @@ class Limit(Row):
             if self.mode == self.Mode.LEASED:
                 found.append(("mode", "not_leased", "Calls at once are always counted exactly."))
         elif not self.window:
-            found.append(("window", "required", "Say in which time."))
+            found.append(("window", "missing", "Say in which time."))
         if measure == measure.COST and not self.currency:
-            found.append(("currency", "required", "Say in which currency, like USD."))
+            found.append(("currency", "missing", "Say in which currency, like USD."))
         if measure != measure.COST and self.currency:
             found.append(("currency", "no_currency", "Only a cost has a currency: leave it empty."))
         if self.per not in self.PERS[self.place]:

@@ -22,8 +22,7 @@ class SettingsForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         choices=time_zones,
         widget=UnfoldAdminSelectWidget,
-        help_text="Days and months of limits and reports begin at its midnight. A change takes "
-        "effect at once: what was used on the date that it is there counts.",
+        help_text="Days and months of limits and reports begin at midnight there.",
     )
 
     class Meta:
