@@ -20,9 +20,11 @@ from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import make_limiter
 from proxy.observe import Observer
+from proxy.probe import Prober
 from proxy.server import Sweeper
 from proxy.settings import Settings
 from proxy.snapshot import Holder, Watcher
+from proxy.states import Teller
 from proxy.usage.ship import Shipper
 
 logger = logging.getLogger(__name__)
@@ -114,6 +116,8 @@ class Application:
         """Status, headers and body of the answer at a reserved path."""
         ready = path == "/healthz" or (self.gateway is not None and self._holder.loaded)
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+        if path == "/readyz" and self._sweeper is not None and self._sweeper.stopping:
+            return 503, headers, b"This worker is stopping.\n"
         if ready:
             return 200, headers, b"ok\n"
         return 503, headers, b"No snapshot has been loaded yet.\n"
@@ -167,9 +171,18 @@ class Application:
         self.gateway = observer.gateway(
             holder=self._holder, limiter=limiter, pool=pool, journal=journal
         )
+        self.gateway.load.most = settings.most_calls
         self._stack.callback(self.gateway.close)
+        self._watch_targets(self.gateway)
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
         _spare_collector()
+
+    def _watch_targets(self, gateway: Gateway) -> None:
+        prober = Prober(self._holder, gateway.health)
+        self._stack.push_async_callback(prober.close)
+        url = self.settings.redis_url
+        teller = Teller(self._holder, gateway.health, prober, url, gateway.worker)
+        self._stack.push_async_callback(teller.close)
 
     async def stop(self) -> None:
         """In reverse: the calls are over by now, the journal is shipped last."""

@@ -16,8 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-MOST_CALLS = 8192
-"""Under way in one worker, where its settings say nothing else."""
 TICK = 0.05
 """Seconds between two looks."""
 FAIR_LAG = 0.003
@@ -65,7 +63,7 @@ class Share:
 class Load:
     """``most`` calls may be under way at once; one tenant may have half of them."""
 
-    def __init__(self, most: int = MOST_CALLS) -> None:
+    def __init__(self, most: int = 8192) -> None:
         self.most = most
         self.shares: dict[str, Share] = {}
         """By tenant id, of tenants that have called."""

@@ -55,8 +55,6 @@ SWEEP_SECONDS = 1.0
 STOPPING_SWEEP_SECONDS = 0.1
 STOP_SECONDS = 30.0
 """For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
-IDLE_GRACE = 2.0
-"""While the worker stops, so long does a connection wait for one more call."""
 
 _PROBES = (b"/healthz", b"/readyz")
 _BODILESS = (204, 304)
@@ -619,7 +617,7 @@ class Protocol(asyncio.Protocol):
             self._call.keep_alive = False
             self.closing = True
 
-    def wind_up(self, now: float, stop_at: float) -> None:
+    def wind_up(self, now: float, grace: float, stop_at: float) -> None:
         """Looked at again and again while the worker stops."""
         if self._call is not None:
             if stop_at < now:
@@ -629,8 +627,8 @@ class Protocol(asyncio.Protocol):
         elif self._partial:
             if stop_at < now:
                 self.transport.abort()
-        elif self.deadline > now + IDLE_GRACE:
-            self.deadline = min(now + IDLE_GRACE, stop_at)
+        elif self.deadline > now + grace:
+            self.deadline = min(now + grace, stop_at)
         elif self.deadline < now and (stop_at < now or not _readable(self.transport)):
             self.transport.close()
 
@@ -676,7 +674,7 @@ class Sweeper:
     """Gives up on connections past their deadline. ``now`` is loop time, a second coarse.
 
     When the worker is to stop, it takes no new connections, and each that it has ends with the
-    answer to its next call, which says so. One that stays idle for ``IDLE_GRACE`` is closed:
+    answer to its next call, which says so. One that stays idle for a tenth of the time is closed:
     a client that keeps its connection busy is always told before, and one that does not finds
     it closed when it looks. Calls that are not over in time are given up.
     """
@@ -684,7 +682,7 @@ class Sweeper:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.connections: set[Protocol] = set()
         self.stopping = False
-        self._stop_at = 0.0
+        self._grace = self._stop_at = 0.0
         self._loop = loop
         self.now = loop.time()
         self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -693,6 +691,7 @@ class Sweeper:
         """Calls have so long to be over."""
         if not self.stopping:
             self.stopping = True
+            self._grace = seconds / 10
             self._stop_at = self._loop.time() + seconds
             self._timer.cancel()
             self._sweep()
@@ -701,7 +700,7 @@ class Sweeper:
         self.now = self._loop.time()
         for connection in list(self.connections):
             if self.stopping:
-                connection.wind_up(self.now, self._stop_at)
+                connection.wind_up(self.now, self._grace, self._stop_at)
             else:
                 connection.look(self.now)
         pause = STOPPING_SWEEP_SECONDS if self.stopping else SWEEP_SECONDS

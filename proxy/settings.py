@@ -39,7 +39,7 @@ class Settings(Struct, frozen=True):
     """Size of a usage segment. Each worker has at least three."""
     journal_bytes: int = 4 * 1024 * 1024 * 1024
     """What all usage files together may take while Valkey is down; then calls are refused."""
-    drain_seconds: float = 5.0
-    """How long calls in flight may take to finish after the stop."""
+    most_calls: int = 8192
+    """Under way in one worker. One tenant may have half of them."""
     metrics: Metrics | None = None
     traces: Traces | None = None

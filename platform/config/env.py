@@ -113,6 +113,17 @@ def trace_ratio() -> float:
     return ratio
 
 
+def gateway_calls() -> int:
+    """How many calls a gateway worker has under way at most (``HUBPO_GATEWAY_CALLS``)."""
+    return number("HUBPO_GATEWAY_CALLS", 8192)
+
+
+def gateway_stop_seconds() -> int:
+    """For how long a gateway worker that is told to stop waits for its calls
+    (``HUBPO_GATEWAY_STOP_SECONDS``)."""
+    return number("HUBPO_GATEWAY_STOP_SECONDS", 20)
+
+
 def smtp_url() -> str:
     """``HUBPO_SMTP_URL``; empty where mail is only printed by the process that sends it."""
     return os.environ.get("HUBPO_SMTP_URL", "")

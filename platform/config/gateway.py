@@ -31,6 +31,7 @@ _data_plane = asgi.create(
         segment_bytes=env.journal_segment_bytes(),
         journal_bytes=env.journal_bytes(),
         secret_key=env.secret_key(),
+        most_calls=env.gateway_calls(),
         metrics=_metrics(),
         traces=_traces(),
     )

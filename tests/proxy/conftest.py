@@ -52,8 +52,8 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., GatewayProcess]]:
     """``start_gateway(valkey_url)``: a worker of the test's own; all share one var directory."""
     started: list[GatewayProcess] = []
 
-    def start(url: str) -> GatewayProcess:
-        process = GatewayProcess(url, tmp_path)
+    def start(url: str, **options: Any) -> GatewayProcess:
+        process = GatewayProcess(url, tmp_path, **options)
         started.append(process)
         process.wait_until_ready()
         return process

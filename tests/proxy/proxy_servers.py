@@ -92,7 +92,9 @@ class Valkey:
 class GatewayProcess:
     """One worker. ``port`` is on loopback."""
 
-    def __init__(self, valkey_url: str, var: Path, server: str = SERVER) -> None:
+    def __init__(
+        self, valkey_url: str, var: Path, server: str = SERVER, stop_seconds: int = 1
+    ) -> None:
         self.var = var
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -108,7 +110,7 @@ class GatewayProcess:
         command += ["--fd", str(listener.fileno()), "--loop", "uvloop", "--lifespan", "on"]
         command += ["--http", server, "--no-proxy-headers", "--ws", "none"]
         command += ["--no-access-log", "--no-server-header", "--no-date-header"]
-        command += ["--timeout-graceful-shutdown", "5"]
+        command += ["--timeout-graceful-shutdown", str(stop_seconds)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, env=environment, pass_fds=[listener.fileno()], stdout=log, stderr=log
