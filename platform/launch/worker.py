@@ -33,7 +33,9 @@ def main() -> None:
         without_gossip=True,
         without_mingle=True,
     )
-    beat = EmbeddedService(app, thread=True, schedule_filename=str(schedule))
+    beat = EmbeddedService(
+        app, thread=True, schedule_filename=str(schedule), scheduler_cls=app.conf.beat_scheduler
+    )
     beat.daemon = True
 
     @worker_ready.connect(weak=False)
