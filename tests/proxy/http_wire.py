@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-# llhttp takes the other two for HTTP/1.0 with the same meaning.
-_request_line = re.compile(rb"([A-Z-]+) ([!-~]+) (?:HTTP|ICE|RTSP)/1\.([01])").fullmatch
+# llhttp takes more spaces, and the other two for HTTP, with the same meaning.
+_request_line = re.compile(rb"([A-Z-]+) +([!-~]+) +(?:HTTP|ICE|RTSP)/1\.([01])").fullmatch
 _header = re.compile(rb"(" + TOKEN + rb"):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)").fullmatch
 _quoted = rb'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\x00-\x08\x0a-\x1f\x7f])*"'
 _chunk_line = re.compile(
@@ -48,8 +48,8 @@ def read_requests(data: bytes) -> tuple[list[Request], str]:
     requests: list[Request] = []
     at = 0
     while True:
-        while data[at : at + 2] == b"\r\n":
-            at += 2
+        while data[at : at + 1] in (b"\r", b"\n"):
+            at += 1
         if at == len(data):
             return requests, "end"
         try:
