@@ -21,7 +21,8 @@ MOST = 100
 
 class Use(NamedTuple):
     """In units as gateways count them: money in micro-units. ``reserved`` is held for calls
-    under way; ``resets_at`` is the end of the calendar period, None for sliding windows."""
+    under way. ``resets_at`` is the end of the calendar period, or when all that was used in a
+    sliding window is free again; None where nothing is."""
 
     counted: Counted
     used: int
@@ -61,7 +62,7 @@ def read_all(snapshot: TenantSnapshot, found: Sequence[Counted]) -> list[Use]:
     uses = []
     for one, counter, held in zip(found, answers[::2], answers[1::2], strict=True):
         reading = read(counter, held, one.limit.window, now)
-        ends = periods[one.limit.period].end if one.limit.period else None
+        ends = periods[one.limit.period].end if one.limit.period else reading.free_at / 1e6
         resets_at = datetime.fromtimestamp(ends, UTC) if ends else None
         uses.append(Use(one, reading.used, reading.reserved, resets_at))
     return uses

@@ -204,7 +204,11 @@ def _unit(use: Use) -> str:
 
 
 def _again(use: Use, time_zone: str) -> str:
+    if use.counted.limit.measure == "concurrency":
+        return "as calls end"
     if use.resets_at is None:
-        return "slides" if use.counted.limit.window else "as calls end"
+        return "–"
     local = use.resets_at.astimezone(ZoneInfo(time_zone))
+    if use.counted.limit.window:
+        return f"bit by bit, by {date_format(local, 'H:i:s')}"
     return f"{date_format(local, 'j M, H:i')} ({time_zone})"

@@ -56,7 +56,9 @@ class UseSerializer(serializers.Serializer):
     reserved = serializers.CharField(help_text="Held for calls under way.")
     remaining = serializers.CharField()
     resets_at = serializers.DateTimeField(
-        allow_null=True, help_text="The end of the calendar period; null for sliding windows."
+        allow_null=True,
+        help_text="The end of the calendar period, or when all is free again of what was used in "
+        "a sliding window; null where nothing is.",
     )
 
 

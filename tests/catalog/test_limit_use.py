@@ -89,7 +89,8 @@ def test_an_application_sees_every_limit_on_its_calls(told, shop, alice_tenant):
     assert datetime.fromisoformat(money["resets_at"]).timestamp() == month.end
     assert money["limit"] == str(shop.application.limits.get().pk)
     calls = rows["plan", "calls", "minute"]
-    assert (calls["used"], calls["remaining"], calls["resets_at"]) == ("9", "51", None)
+    assert (calls["used"], calls["remaining"]) == ("9", "51")
+    assert 50 < datetime.fromisoformat(calls["resets_at"]).timestamp() - now() / 1e6 <= 62
     assert (calls["counted_for"], calls["counted_name"]) == ("subscription", "Shop → Orders")
     at_once = rows["key", "concurrency", ""]
     assert (at_once["used"], at_once["reserved"], at_once["remaining"]) == ("0", "3", "1")
