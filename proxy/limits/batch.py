@@ -163,6 +163,8 @@ class Batch:
                 shares[index].draw(drawn[index], left[index])
                 if calls:
                     shares[index].use(granted * unit)
+                else:
+                    shares[index].lend(granted * unit)
             elif not calls:
                 self._books.add(counters[index], granted * unit)
         for held in group.held[:granted]:

@@ -21,22 +21,30 @@ from proxy.limits.items import Counter, Item, Limits, Verdict
 
 REPORT_SECONDS = 0.25
 IDLE_REPORTS = 4
+SPARE_REPORTS = 240
+"""Without use for so many reports, a share is forgotten."""
 LARGEST = 20
 """A share is at most this part of the limit's amount."""
 
 
 class Share:
-    """Of one counter. ``slack`` is drawn and not in use, ``elsewhere`` what else was left."""
+    """Of one counter, for limits of one amount: what was drawn under a wider limit must not
+    serve calls under a narrower one.
+
+    ``slack`` is drawn and not in use, ``elsewhere`` what else was left, ``lent`` reserved by
+    calls under way.
+    """
 
     __slots__ = (
-        "_freed", "_idle", "_largest", "_size", "_used", "amount", "busy", "counter", "elsewhere",
-        "slack",
+        "_freed", "_idle", "_largest", "_size", "_used", "busy", "counter", "elsewhere", "lent",
+        "name", "slack",
     )  # fmt: skip
 
     def __init__(self, counter: Counter, amount: int) -> None:
         self.counter = counter
-        self.amount = amount
+        self.name = (counter.key, amount)
         self.slack = 0
+        self.lent = 0
         self.elsewhere = 0
         self.busy = False
         """Touched since the last report."""
@@ -68,9 +76,15 @@ class Share:
         self._used += units
         self.busy = True
 
+    def lend(self, units: int) -> None:
+        """Units of the share are reserved."""
+        self.lent += units
+        self.busy = True
+
     def give_back(self, unit: int, spent: int) -> None:
         """A call that had ``unit`` reserved is over and has used ``spent``."""
         kept = min(unit, spent)
+        self.lent -= unit
         self.slack += unit - kept
         self._freed += kept
         self._used += spent
@@ -96,7 +110,8 @@ class Share:
     @property
     def spare(self) -> bool:
         """Holds nothing and was not used lately."""
-        return not (self.slack or self._freed or self._used) and self._idle > 60 * IDLE_REPORTS
+        unused = not (self.slack or self.lent or self._freed or self._used)
+        return unused and self._idle >= SPARE_REPORTS
 
 
 class Shares:
@@ -105,21 +120,20 @@ class Shares:
     def __init__(self, books: Books) -> None:
         self._books = books
         self._loop = asyncio.get_running_loop()
-        self._shares: dict[str, Share] = {}
+        self._shares: dict[tuple[str, int], Share] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def of(self, limits: Limits, counters: tuple[Counter, ...]) -> tuple[Share, ...]:
-        """The shares of leased limits, one for each."""
+        """The shares of leased limits, one for each; anew where one has been forgotten."""
         shares = limits.shares
-        if not shares:
+        if not shares or any(self._shares.get(share.name) is not share for share in shares):
             pairs = zip(limits.items, counters, strict=True)
             shares = limits.shares = tuple(self._share(item, counter) for item, counter in pairs)
         return shares
 
     def _share(self, item: Item, counter: Counter) -> Share:
-        share = self._shares.get(counter.key)
-        if share is None:
-            share = self._shares[counter.key] = Share(counter, item.amount)
+        share = Share(counter, item.amount)
+        share = self._shares.setdefault(share.name, share)
         if self._timer is None:
             self._timer = self._loop.call_later(REPORT_SECONDS, self._report)
         return share
@@ -140,7 +154,7 @@ class Shares:
             if item.measure == "calls":
                 share.use(unit)
             else:
-                share.busy = True
+                share.lend(unit)
             remaining.append(share.elsewhere + share.slack)
         return Verdict(True, remaining)
 
@@ -153,10 +167,10 @@ class Shares:
         return verdict
 
     def _report(self) -> None:
-        for key, share in list(self._shares.items()):
+        for share in list(self._shares.values()):
             share.report(self._books)
             if share.spare:
-                del self._shares[key]
+                del self._shares[share.name]
         self._timer = self._loop.call_later(REPORT_SECONDS, self._report) if self._shares else None
 
     def void(self, tenants: Callable[[str], bool]) -> None:
