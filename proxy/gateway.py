@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from itertools import count
 from secrets import token_hex
@@ -77,6 +78,8 @@ class Gateway:
         """Calls whose server tells of a client that leaves only where it is asked."""
         self.worker = token_hex(8)
         """Unique over all workers and nodes."""
+        self.strangers: Counter[str] = Counter()
+        """By error code, calls refused before their tenant was known: there is no record."""
         self._numbers = count(1)
         self._loop = asyncio.get_running_loop()
         self._sweeper = self._loop.call_later(WATCH_SECONDS, self._sweep)
@@ -169,6 +172,8 @@ class Gateway:
 
     async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
         exchange.error_code = error.code
+        if exchange.tenant is None:
+            self.strangers[error.code] += 1
         if exchange.status or exchange.abandoned:
             # The answer has begun or nobody reads it. Without its end the server drops it.
             return

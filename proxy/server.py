@@ -14,6 +14,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from select import POLLIN, poll
@@ -326,11 +327,6 @@ class Protocol(asyncio.Protocol):
         self.drained: asyncio.Future[None] | None = None
         """Pending while the client is slow to read."""
 
-    @property
-    def busy(self) -> bool:
-        """A call is being answered."""
-        return self._call is not None
-
     # asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -558,6 +554,7 @@ class Protocol(asyncio.Protocol):
 
     def _complain(self, error: GatewayError) -> None:
         self._fault = None
+        self._sweeper.complaints[error.code] += 1
         self._say(error.status, *render(error, None), last=True)
         self.end()
 
@@ -681,6 +678,8 @@ class Sweeper:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.connections: set[Protocol] = set()
+        self.complaints: Counter[str] = Counter()
+        """By error code, what could not be read as a call."""
         self.stopping = False
         self._grace = self._stop_at = 0.0
         self._loop = loop

@@ -41,12 +41,17 @@ class Worker:
         gateway = self.gateway
         if isinstance(gateway.journal, CountedJournal):
             yield from _calls(gateway.journal.tally, gateway.holder)
+            yield _errors(gateway.journal.tally, gateway, self.sweeper)
             yield from _durations(gateway.journal.tally)
             yield from _models(gateway.journal.tally, gateway.holder)
-        yield from _clients(gateway, self.sweeper)
+        yield _in_flight(gateway)
+        yield Family("hubpo_client_connections", "gauge", "Open connections of clients.").add(
+            len(self.sweeper.connections)
+        )
         yield from _limiter(gateway.limiter)
         yield from _snapshots(gateway.holder)
         yield _connections(gateway.pool)
+        yield _targets(gateway)
         yield from _journal(gateway.journal)
         if self.exporter is not None:
             yield from _traces(self.exporter)
@@ -65,10 +70,16 @@ def _calls(tally: Tally, holder: Holder) -> Iterator[Family]:
         calls.add(count, tenant=tenant, api=api, status=f"{status}xx")
         received.add(incoming, tenant=tenant, api=api)
         sent.add(outgoing, tenant=tenant, api=api)
-    errors = Family("hubpo_errors_total", "counter", "Calls that ended with an error code.")
-    for code, count in tally.codes.items():
-        errors.add(count, code=code)
-    return iter((calls, received, sent, errors))
+    return iter((calls, received, sent))
+
+
+def _errors(tally: Tally, gateway: Gateway, sweeper: Sweeper) -> Family:
+    """Those of no tenant, too, which are in no record."""
+    family = Family("hubpo_errors_total", "counter", "Calls that ended with an error code.")
+    for counts in (tally.codes, gateway.strangers, sweeper.complaints):
+        for code, count in counts.items():
+            family.add(count, code=code)
+    return family
 
 
 def _tenant(holder: Holder, tenant_id: str) -> str:
@@ -117,14 +128,11 @@ def _models(tally: Tally, holder: Holder) -> Iterator[Family]:
     return iter((calls, tokens, cost))
 
 
-def _clients(gateway: Gateway, sweeper: Sweeper) -> Iterator[Family]:
-    busy = sum(connection.busy for connection in sweeper.connections)
-    yield Family("hubpo_calls_in_flight", "gauge", "Calls being answered.").add(
-        busy + len(gateway.active)
-    )
-    yield Family("hubpo_client_connections", "gauge", "Open connections of clients.").add(
-        len(sweeper.connections)
-    )
+def _in_flight(gateway: Gateway) -> Family:
+    family = Family("hubpo_calls_in_flight", "gauge", "Calls being answered.")
+    for tenant_id, share in gateway.load.shares.items():
+        family.add(share.in_flight, tenant=_tenant(gateway.holder, tenant_id))
+    return family
 
 
 def _limiter(limiter: AnyLimiter) -> Iterator[Family]:
@@ -176,6 +184,17 @@ def _connections(pool: Pool) -> Family:
         counts[target, "connecting"] += lane.connecting
     for (target, state), count in counts.items():
         family.add(count, target=target, state=state)
+    return family
+
+
+def _targets(gateway: Gateway) -> Family:
+    """Only of those that something is held against."""
+    health, holder = gateway.health, gateway.holder
+    family = Family("hubpo_targets", "gauge", "Targets and deployments that are not healthy.")
+    for circuit in health.circuits.values():
+        state = circuit.state(health.clock())
+        if state != "healthy":
+            family.add(1, tenant=_tenant(holder, circuit.owner), state=state)
     return family
 
 

@@ -7,6 +7,7 @@ own code knows of it.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import Any
 
 from contract.usage import UsageEvent
@@ -72,7 +73,7 @@ class Tally:
             for kind in ("http", "model", "prompt")
             for streamed in (False, True)
         }
-        self.codes: dict[str, int] = {}
+        self.codes: Counter[str] = Counter()
 
     def count(self, event: UsageEvent) -> None:
         key = (event.tenant_id, event.api_id, event.status // 100)
@@ -87,7 +88,7 @@ class Tally:
         if event.upstream_us:
             times.upstream.add(event.upstream_us)
         if event.error_code:
-            self.codes[event.error_code] = self.codes.get(event.error_code, 0) + 1
+            self.codes[event.error_code] += 1
         if event.model_id:
             self._count_model(event)
 

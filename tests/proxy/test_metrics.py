@@ -128,6 +128,32 @@ async def test_calls_are_counted_by_tenant_api_and_status(workers: Workers, site
     assert value(samples, "hubpo_errors_total", code="api_key_missing") >= 1
 
 
+async def test_calls_of_no_tenant_are_counted_too(workers: Workers, site: Site) -> None:
+    before = workers.scrape()
+    await site.client.get("/orders/1", headers={"Host": "nobody.example"})
+    with socket.create_connection(("127.0.0.1", workers.running[0].port)) as client:
+        client.sendall(b"This is not HTTP.\r\n\r\n")
+        while client.recv(1024):
+            pass
+    after = workers.scrape()
+    for code in ("tenant_unknown", "malformed_request"):
+        grown = value(after, "hubpo_errors_total", code=code)
+        assert grown == value(before, "hubpo_errors_total", code=code) + 1
+
+
+async def test_targets_that_are_left_out_are_told(workers: Workers, site: Site) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed = listener.getsockname()[1]
+    upstream = site.snapshot.upstreams[0]
+    dead = msgspec.structs.replace(upstream.targets[0], port=closed)
+    await site.publish(upstreams=(msgspec.structs.replace(upstream, targets=(dead,)),))
+    mine = {"tenant": site.snapshot.slug}
+    assert value(workers.scrape(), "hubpo_targets", **mine) == 0
+    for _ in range(10):
+        assert (await site.call("/orders/1")).status_code >= 500
+    assert value(workers.scrape(), "hubpo_targets", **mine, state="open") == 1
+
+
 async def test_durations_are_histograms_in_seconds(
     workers: Workers, site: Site, upstream: Upstream
 ) -> None:
@@ -205,7 +231,7 @@ async def test_what_is_open_now_is_told(workers: Workers, site: Site, upstream: 
         await asyncio.sleep(0.01)
     samples = workers.scrape()
     target = f"http://127.0.0.1:{upstream.port}"
-    assert value(samples, "hubpo_calls_in_flight") == 1
+    assert value(samples, "hubpo_calls_in_flight", tenant=site.snapshot.slug) == 1
     assert value(samples, "hubpo_client_connections") >= 1
     assert value(samples, "hubpo_upstream_connections", target=target, state="active") == 1
     release.set()
