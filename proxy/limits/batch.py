@@ -140,6 +140,7 @@ class Batch:
         if self._merged or self._single:
             self._loop.call_soon(self.flush)
         if done.exception() is not None:
+            self._doubt(groups)
             give_up(groups)
             return
         for group, (granted, tight, wait, *remaining) in zip(groups, done.result(), strict=True):
@@ -151,6 +152,13 @@ class Batch:
             _tell(group.waiting[:granted], Verdict(True, remaining))
             if granted < len(group.waiting):
                 _tell(group.waiting[granted:], Verdict(False, remaining, tight - 1, wait))
+
+    def _doubt(self, groups: list[Group]) -> None:
+        """The answer is lost, and with it whether anything is held."""
+        for group in groups:
+            if group.held:
+                for counter in group.counters:
+                    self._books.doubt(counter)
 
     def _hold(self, group: Group, granted: int, left: list[int], drawn: list[int]) -> None:
         """Notes what the script now holds for ``granted`` calls, and for their shares."""

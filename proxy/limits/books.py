@@ -14,5 +14,8 @@ class Books(Protocol):
     def forget(self, counter: Counter, amount: int) -> None:
         """So much is held no longer, and Valkey need not be told now."""
 
+    def doubt(self, counter: Counter) -> None:
+        """It is not known whether more is held: an answer was lost."""
+
     def settle(self, counter: Counter, freed: int, used: int) -> None:
         """So much is held no longer, and so much was used."""

@@ -61,6 +61,7 @@ class Ledger:
         self._apart = apart
         self._loop = asyncio.get_running_loop()
         self._held: dict[str, tuple[Counter, int]] = {}
+        self._doubtful: dict[str, Counter] = {}
         self._due: dict[str, Due] = {}
         self._flying: dict[int, list[Due]] = {}
         """Batches that are not answered, by number."""
@@ -79,6 +80,10 @@ class Ledger:
         if left > 0:
             self._held[counter.key] = (counter, left)
 
+    def doubt(self, counter: Counter) -> None:
+        """Valkey may hold more than is noted here, until ``restore`` says what is true."""
+        self._doubtful[counter.key] = counter
+
     def renew(self) -> None:
         self._hold(self._held.values(), 0)
 
@@ -88,7 +93,9 @@ class Ledger:
             self._send(number, batch)
         while self._due:
             self._next()
-        self._hold(self._held.values(), 1)
+        nothing = {key: (counter, 0) for key, counter in self._doubtful.items()}
+        self._doubtful = {}
+        self._hold((nothing | self._held).values(), 1)
 
     def _hold(self, entries: Iterable[tuple[Counter, int]], replace: int) -> None:
         tenants: dict[str, list[tuple[Counter, int]]] = {}

@@ -93,6 +93,10 @@ class SpreadLimiter:
         if home := self._home(counter.tenant_id):
             home.ledger.forget(counter, amount)
 
+    def doubt(self, counter: Counter) -> None:
+        if home := self._home(counter.tenant_id):
+            home.ledger.doubt(counter)
+
     def settle(self, counter: Counter, freed: int, used: int) -> None:
         if home := self._home(counter.tenant_id):
             home.ledger.settle(counter, freed, used)

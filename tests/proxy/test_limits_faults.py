@@ -193,6 +193,30 @@ async def test_settlements_wait_for_valkey_and_count_once(
     assert await settled()
 
 
+async def test_checks_whose_answer_was_lost_hold_nothing(
+    own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    """They reach a Valkey that was frozen when nobody waits for them any more."""
+    gateway = start_gateway(own_valkey.url)
+    site = await ai_site(gateway, sites, own_valkey, upstream, Limit("concurrency", 5))
+    assert (await site.call("/orders/7")).status_code == 200
+    own_valkey.signal(signal.SIGSTOP)
+    answers = await asyncio.gather(*(site.call("/orders/7") for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {200}
+    own_valkey.signal(signal.SIGCONT)
+
+    async def counts() -> bool:
+        return "ratelimit" in (await site.call("/orders/7")).headers
+
+    await until(counts)
+    subject = f"subscription:{site.snapshot.subscriptions[0].id}"
+
+    async def free() -> bool:
+        return await counted(site, "concurrency", subject, "now") == (0, 0)
+
+    await until(free, LEASE_SECONDS / 2)
+
+
 async def test_an_emptied_valkey_lets_no_money_be_spent_before_it_is_filled_again(
     own_valkey: Valkey, start_gateway: Any, sites: Any, upstream: Any
 ) -> None:
