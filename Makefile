@@ -6,10 +6,11 @@ SETUP := sh platform/launch/bootstrap.sh
 export PYTHONPATH := platform:.
 .DEFAULT_GOAL := help
 
-.PHONY: up test check fmt bench bench-scale bench-policies bench-profile bench-ingest bench-peers lock help
+.PHONY: up roll test check fmt bench bench-scale bench-policies bench-profile bench-ingest bench-peers faults lock help
 
 help:
 	@echo "make up     run the platform here, in the foreground"
+	@echo "make roll   replace the gateway workers of the platform that runs here, one by one"
 	@echo "make test   run the tests on embedded servers (ARGS=\"-k name\")"
 	@echo "make check  format, lint, types, imports, Django's checks, pinned requirements"
 	@echo "make fmt    format the code and put imports in order"
@@ -18,11 +19,15 @@ help:
 	@echo "make bench-policies  measure what each check adds to a call"
 	@echo "make bench-profile  show where the time of a call goes"
 	@echo "make bench-ingest  measure how fast usage gets into the tables"
+	@echo "make faults  do faults to the platform under load, and compare what is recorded"
 	@echo "make lock   pin the newest versions that pyproject.toml allows"
 
 up:
 	@$(SETUP) requirements.txt
 	@exec $(PY) -m launch up --with-parent
+
+roll:
+	@exec $(PY) -m launch roll
 
 test:
 	@$(SETUP) requirements-dev.txt
@@ -61,6 +66,10 @@ bench-profile:
 bench-ingest:
 	@$(SETUP) requirements-dev.txt
 	@exec $(PY) -m bench.ingest $(ARGS)
+
+faults:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.faults $(ARGS)
 
 bench-peers:
 	@$(SETUP) requirements-dev.txt

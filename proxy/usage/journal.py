@@ -83,14 +83,13 @@ class Journal:
 
         Raises UsageUnrecordable where its record might find no room.
         """
-        free = self._free
-        if len(free) <= self._floor and not self._make_room():
+        if len(self._free) <= self._floor and not self._make_room():
             self.refused += 1
             raise UsageUnrecordable
         outline = _encode(known)
         if len(outline) > _SLOT_MOST:
             outline = _brief(outline)
-        slot = free.pop()
+        slot = self._free.pop()
         block, words, start = slot
         block[start + WORD : start + WORD + len(outline)] = outline
         words[start // WORD] = len(outline)

@@ -199,13 +199,16 @@ def test_calls_are_taken_again_once_there_is_room(
     assert "event--1" in ids(written(journal))
 
 
-def test_a_worker_may_start_on_a_full_disk(tmp_path: Path) -> None:
+def test_a_worker_may_start_on_a_full_disk(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("proxy.usage.journal.PROBE_SECONDS", 0.0)
     journal = Journal(tmp_path, SMALL, 0)
     with pytest.raises(UsageUnrecordable):
         journal.begin(outline(1))
     journal.append(event(1))
     assert (journal.refused, journal.unrecorded) == (1, 1)
-    journal.close()
+    journal._most = 1 << 30
+    journal.append(event(2), journal.begin(outline(2)))
+    assert ids(written(journal)) == ["event-2"]
 
 
 # Shipping

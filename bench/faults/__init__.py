@@ -1,0 +1,1 @@
+"""Faults under load: what the upstream answered must be what the tables hold."""
