@@ -65,14 +65,19 @@ class Endpoint:
             _socket(self._settings.sockets, self._number).unlink(missing_ok=True)
             os.close(self._lock)
 
-    def _blocks(self) -> list[Block]:
+    async def _blocks(self) -> list[Block]:
+        """This worker's figures. Calls go first in between: there may be many."""
         worker = str(self._number)
         up = Family("hubpo_worker_up", "gauge", "Whether a worker told its figures in time.")
-        return [family.block(worker) for family in (up.add(1), *self._read())]
+        blocks = [up.add(1).block(worker)]
+        for family in self._read():
+            blocks.append(family.block(worker))
+            await asyncio.sleep(0)
+        return blocks
 
     async def _tell(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """To another worker, which reads to the end."""
-        writer.write(_encode(self._blocks()))
+        writer.write(_encode(await self._blocks()))
         writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,7 +101,9 @@ class Endpoint:
         own = _socket(self._settings.sockets, self._number)
         others = sorted(path for path in own.parent.glob("metrics-*.sock") if path != own)
         told = await asyncio.gather(*map(_ask, others))
-        return exposition([self._blocks(), *(blocks for blocks in told if blocks is not None)])
+        return exposition(
+            [await self._blocks(), *(blocks for blocks in told if blocks is not None)]
+        )
 
 
 def _head(line: bytes, body: bytes) -> bytes:

@@ -14,9 +14,9 @@ from contract.usage import UsageEvent
 from proxy.usage.journal import Journal
 from proxy.usage.slots import Slot
 
-MOST_APIS = 10_000
+MOST_APIS = 5_000
 """Combinations of tenant, API and status class that are counted apart; the others together."""
-MOST_MODELS = 2_000
+MOST_MODELS = 1_000
 """The same for tenant, model and currency."""
 
 OTHER = "(other)"

@@ -30,7 +30,8 @@ from proxy_servers import (
 from config import env
 from contract import snapshot
 from contract.usage import UsageEvent
-from proxy.metrics import tally
+from proxy.metrics import collect, families, tally
+from proxy.snapshot import Holder
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -351,6 +352,20 @@ print([name for name in sys.modules if name.startswith(("proxy.metrics", "proxy.
 EVENT = UsageEvent(
     id="1", at=0, tenant_id="t", method="GET", path="/", status=200, model_id="m", model="sage"
 )
+
+
+def test_what_comes_in_parts_is_one_metric() -> None:
+    counted = tally.Tally()
+    for number in range(2 * collect.PIECE + 1):
+        counted.count(msgspec.structs.replace(EVENT, api_id=f"api-{number}"))
+    blocks = [family.block("1") for family in collect._calls(counted, Holder())]
+    assert len(blocks) == 9
+    text = families.exposition([blocks]).decode()
+    found = list(text_string_to_metric_families(text))
+    assert [family.name for family in found] == [
+        "hubpo_calls", "hubpo_request_bytes", "hubpo_response_bytes"
+    ]  # fmt: skip
+    assert len(found[1].samples) == 2 * collect.PIECE + 1
 
 
 def test_there_are_only_so_many_series(monkeypatch: pytest.MonkeyPatch) -> None:
