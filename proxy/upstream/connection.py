@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._method = method
         self._head_size = 0
         self._head_done = False
-        self._keep_alive = False
+        self._keep_alive = self.stirred = False
         self._named = b""
         transport = cast("asyncio.Transport", self._transport)
         future = self._head = self._loop.create_future()
@@ -198,10 +198,10 @@ class Connection(asyncio.Protocol):
 
     def abort(self, error: UpstreamError | None) -> None:
         """Drops the connection; whoever waits is told ``error``."""
+        if self._transport is not None:
+            self._transport.abort()
         if not self._closed:
             self._closed = True
-            if self._transport is not None:
-                self._transport.abort()
             self.lane.forget(self)
         if error is not None:
             self._tell(error)
@@ -239,9 +239,8 @@ class Connection(asyncio.Protocol):
         self._tell(UpstreamBroken())
 
     def eof_received(self) -> None:
-        self._closed = True
-        self.lane.forget(self)
-        self._finish_at_eof()
+        # It may be long before the connection is lost: what is not yet written goes first.
+        self.connection_lost(None)
 
     def _finish_at_eof(self) -> None:
         """A body with neither length nor chunks ends with the connection."""

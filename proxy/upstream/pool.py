@@ -91,7 +91,7 @@ class Lane:
         if self.waiting and self._serve(connection):
             return
         self.active.discard(connection)
-        if len(self.idle) >= MAX_IDLE:
+        if len(self.idle) >= MAX_IDLE or not connection.usable:
             connection.abort(None)
             return
         connection.idle_since = self.loop.time()
@@ -235,7 +235,9 @@ class Pool:
         if lane.full:
             connection = await self._turn(lane, seconds)
             if connection is not None:
-                return connection
+                if connection.usable:
+                    return connection
+                return await self._another(lane, timeouts, until)
         else:
             lane.connecting += 1
         try:

@@ -153,8 +153,10 @@ class Response:
             chunks.clear()
         try:
             drained = self._sink(chunk)
-        except Exception as error:  # noqa: BLE001 - raised where the answer is poured
-            if self._waiter is not None and not self._waiter.done():
+        except Exception as error:  # raised where the answer is poured
+            if self._waiter is None:
+                raise
+            if not self._waiter.done():
                 self._waiter.set_exception(error)
             return
         if drained is not None:
