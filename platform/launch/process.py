@@ -58,6 +58,8 @@ class Program:
     """Sent by the kernel when the launcher is gone."""
     patience: float = 2.0
     """Seconds between the stop signal and SIGKILL."""
+    farewell: float = 2.0
+    """Seconds between SIGTERM and SIGKILL where another process has taken its place."""
 
 
 def spawn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import sys
 from dataclasses import replace
@@ -46,7 +47,10 @@ def console(var: Path, listener: socket.socket) -> Program:
 
 
 def gateway(var: Path, listener: socket.socket, number: int) -> Program:
-    return _server(f"gateway-{number}", var, "config.gateway:application", listener, "/readyz")
+    name = f"gateway-{number}"
+    program = _server(name, var, "config.gateway:application", listener, "/readyz")
+    farewell = env.gateway_stop_seconds() + 3.0
+    return replace(program, stop_signal=signal.SIGINT, farewell=farewell)
 
 
 def sandbox(var: Path, listener: socket.socket) -> Program:

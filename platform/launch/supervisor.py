@@ -35,6 +35,8 @@ class Child:
         self.on_line = on_line
         self.once = once
         self.process: subprocess.Popen[bytes] | None = None
+        self.replaced = False
+        """Another child has taken its place: it is not started again."""
         self.announced = asyncio.Event()
         self.ended = asyncio.Event()
         self.talks = not program.reticent
@@ -106,23 +108,49 @@ class Supervisor:
                 raise DidNotStart(f"{program.name} did not answer within {within:.0f} seconds.")
             await asyncio.sleep(0.03)
 
+    async def replace(self, child: Child) -> Child:
+        """Start the program once more, and end the old process when the new one serves.
+
+        Raises DidNotStart where it does not; the old one then stays.
+        """
+        program = child.program
+        following = self.start(program)
+        try:
+            await self.ready(following)
+        except DidNotStart:
+            await self._remove(following, program.stop_signal, program.patience)
+            raise
+        await self._remove(child, signal.SIGTERM, program.farewell)
+        return following
+
+    async def _remove(self, child: Child, number: signal.Signals, patience: float) -> None:
+        child.replaced = True
+        await self._end(child, number, patience)
+        self._drain()
+        self._children.remove(child)
+
     async def stop(self) -> None:
         """Stop the highest stage first; each program gets its patience, then SIGKILL."""
         self._stopping = True
         for stage in sorted({child.program.stage for child in self._children}, reverse=True):
             group = [child for child in self._children if child.program.stage == stage]
-            await asyncio.gather(*map(self._end, group))
+            await asyncio.gather(
+                *(
+                    self._end(child, child.program.stop_signal, child.program.patience)
+                    for child in group
+                )
+            )
         self._drain()
         for pipe in list(self._pipes):
             self._close(pipe)
         self._children.clear()
         self._stopping = False
 
-    async def _end(self, child: Child) -> None:
+    async def _end(self, child: Child, number: signal.Signals, patience: float) -> None:
         if child.process and child.process.poll() is None:
-            signal_group(child.process, child.program.stop_signal)
+            signal_group(child.process, number)
             try:
-                await asyncio.wait_for(child.ended.wait(), child.program.patience)
+                await asyncio.wait_for(child.ended.wait(), patience)
             except TimeoutError:
                 signal_group(child.process, signal.SIGKILL)
                 await child.ended.wait()
@@ -141,7 +169,7 @@ class Supervisor:
         while True:
             began = time.monotonic()
             await child.ended.wait()
-            if self._stopping:
+            if self._stopping or child.replaced:
                 return
             child.ends += 1
             if time.monotonic() - began > _STEADY:

@@ -6,6 +6,9 @@
 4. Start the sandbox, the console, the gateway's workers and the Celery worker; on a first
    start, give the demo tenant usage meanwhile.
 5. Once all answer, write ``var/demo.json``, print it, and stay until told to stop.
+
+SIGHUP replaces the gateway's workers one by one, with no call lost (``make roll``); where it
+comes because the terminal is gone, it stops everything.
 """
 
 from __future__ import annotations
@@ -48,13 +51,20 @@ def main() -> int:
 
 
 async def _up(var: Path) -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            asyncio.get_running_loop().add_signal_handler(number, told.set)
+    told, roll = asyncio.Event(), asyncio.Event()
+    loop, terminal = asyncio.get_running_loop(), os.isatty(0)
+
+    def hung_up() -> None:
+        (told if terminal and not os.isatty(0) else roll).set()
+
+    loop.add_signal_handler(signal.SIGINT, told.set)
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     printer = Printer(sys.stdout)
     async with Supervisor(printer) as supervisor:
-        start = asyncio.create_task(_Start(var, supervisor, printer).run())
+        platform = _Start(var, supervisor, printer)
+        start = asyncio.create_task(platform.run())
         stop = asyncio.create_task(told.wait())
         await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
         if start.done():
@@ -62,7 +72,10 @@ async def _up(var: Path) -> None:
         else:
             start.cancel()
             await asyncio.wait({start})
+        rolling = asyncio.create_task(platform.roll_when(roll))
         await stop
+        rolling.cancel()
+        await asyncio.wait({rolling})
         printer.say("\nStopping.")
     printer.say("Stopped.")
 
@@ -72,6 +85,7 @@ class _Start:
         self.var = var
         self.supervisor = supervisor
         self.printer = printer
+        self.gateways: list[Child] = []
         self.began = time.monotonic()
 
     async def run(self) -> None:
@@ -88,6 +102,20 @@ class _Start:
         await asyncio.gather(self._apps(*listeners), *([self._usage()] if first else []))
         demo.write(self.var, made)
         self.printer.say(demo.summary(made))
+
+    async def roll_when(self, told: asyncio.Event) -> None:
+        """Each time: a new process for each gateway worker, the next once the last one serves."""
+        while True:
+            await told.wait()
+            told.clear()
+            for place, child in enumerate(self.gateways):
+                name = child.program.name
+                try:
+                    self.gateways[place] = await self.supervisor.replace(child)
+                except DidNotStart as problem:
+                    self.say(f"{name} stays as it is: {problem}")
+                    break
+                self.say(f"{name} is replaced")
 
     def say(self, text: str) -> None:
         self.printer.line("hubpo", f"{time.monotonic() - self.began:4.1f} s  {text}")
@@ -150,12 +178,11 @@ class _Start:
     async def _apps(self, *listeners: socket.socket) -> None:
         sandbox, console, gateway = listeners
         start, var = self.supervisor.start, self.var
+        workers = range(1, env.gateway_workers() + 1)
+        self.gateways = [start(programs.gateway(var, gateway, number)) for number in workers]
         children: list[Child] = [
             start(programs.sandbox(var, sandbox)),
-            *(
-                start(programs.gateway(var, gateway, number + 1))
-                for number in range(env.gateway_workers())
-            ),
+            *self.gateways,
             start(programs.console(var, console)),
             start(programs.worker(var)),
         ]

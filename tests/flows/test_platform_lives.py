@@ -104,6 +104,29 @@ def test_a_second_start_says_that_one_is_running(platform_up):
     assert f"already running in {platform_up['var']} (process {platform_up['pid']})" in done.stderr
 
 
+def test_make_roll_replaces_each_gateway_worker_and_nothing_else(doomed):
+    before = children(doomed["pid"])
+    done = subprocess.run(
+        [sys.executable, "-m", "launch", "roll"],
+        env=os.environ | {"HUBPO_VAR": str(doomed["var"]), "PYTHONPATH": "platform:."},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 0, done.stderr
+    deadline = time.monotonic() + 60
+    while doomed["log"].read_text().count(" is replaced") < 2:
+        assert time.monotonic() < deadline, doomed["log"].read_text()
+        time.sleep(0.1)
+    after = children(doomed["pid"])
+    gone = [line for pid, line in before.items() if pid not in after]
+    assert len(gone) == 2
+    assert all("config.gateway" in line for line in gone)
+    assert len(after) == len(before)
+    assert "Berlin" in call(printed_calls(doomed)[0])
+
+
 def test_every_killed_child_is_back_and_calls_work(doomed):
     before = children(doomed["pid"])
     assert len(before) == 7
