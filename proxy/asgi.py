@@ -131,7 +131,8 @@ class Application:
     def sweeper(self, loop: asyncio.AbstractEventLoop) -> Sweeper:
         """What looks after the server's connections."""
         if self._sweeper is None:
-            self._sweeper = Sweeper(loop)
+            settings = self.settings
+            self._sweeper = Sweeper(loop, settings.head_seconds, settings.stall_seconds)
             self._stack.callback(self._sweeper.close)
         return self._sweeper
 

@@ -43,12 +43,8 @@ AHEAD = 16
 SLICE = 16384
 """Bytes that are parsed in one go: no more calls than these hold come on top of ``AHEAD``."""
 KEEP_ALIVE_SECONDS = 75.0
-HEAD_SECONDS = 15.0
-"""From a head's first byte to its last."""
-STALL_SECONDS = 25.0
-"""A client that is slow for so long is dropped: it takes less than 48 KiB of an answer that
-waits, or sends less than ``LEAST_BODY`` of a body that is waited for."""
 LEAST_BODY = 4096
+"""Bytes of a body that is waited for, which must come in each ``Sweeper.stall_seconds``."""
 LINGER_SECONDS = 2.0
 """A connection is read for so long after its last answer, which would be lost otherwise if the
 client was still sending."""
@@ -120,7 +116,7 @@ class Call(Exchange):
                 self.expects = False
                 connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.resume_reading()
-            connection.deadline = self._deadline(connection.now)
+            connection.deadline = self._deadline(connection.sweeper)
             self._waiter = connection.loop.create_future()
             await self._waiter
         connection.deadline = 0.0
@@ -128,11 +124,11 @@ class Call(Exchange):
         self.body_done = self.arrived
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _deadline(self, now: float) -> float:
+    def _deadline(self, sweeper: Sweeper) -> float:
         came = self.request_bytes + self.held
-        if came >= self._enough or now > self._due:
+        if came >= self._enough or sweeper.now > self._due:
             self._enough = came + LEAST_BODY
-            self._due = now + STALL_SECONDS
+            self._due = sweeper.now + sweeper.stall_seconds
         return self._due
 
     async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
@@ -274,7 +270,6 @@ class Protocol(asyncio.Protocol):
         "_reading",
         "_server",
         "_size",
-        "_sweeper",
         "_unread",
         "_url",
         "application",
@@ -287,6 +282,7 @@ class Protocol(asyncio.Protocol):
         "loop",
         "lost",
         "scheme",
+        "sweeper",
         "transport",
     )
 
@@ -304,7 +300,7 @@ class Protocol(asyncio.Protocol):
         """Loop time at which the connection is given up; 0 where the client is not awaited."""
         self._server = server_state
         self._config = config
-        self._sweeper = self.application.sweeper(self.loop)
+        self.sweeper = self.application.sweeper(self.loop)
         self._parser = httptools.HttpRequestParser(self)
         self._call: Call | None = None
         """The call being answered; further ones wait in ``_ahead``."""
@@ -336,14 +332,14 @@ class Protocol(asyncio.Protocol):
         self.client = peer[0] if isinstance(peer, tuple) and peer else ""
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
-        self.deadline = self._sweeper.now + HEAD_SECONDS
+        self.deadline = self.sweeper.now + self.sweeper.head_seconds
         self._server.connections.add(self)
-        self._sweeper.connections.add(self)
+        self.sweeper.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = self.closing = True
         self._server.connections.discard(self)
-        self._sweeper.connections.discard(self)
+        self.sweeper.connections.discard(self)
         self.resume_writing()
         for call in (self._call, *self._ahead):
             if call is not None:
@@ -353,7 +349,7 @@ class Protocol(asyncio.Protocol):
     def pause_writing(self) -> None:
         if self.drained is None:
             self.drained = self.loop.create_future()
-            self.deadline = self._sweeper.now + STALL_SECONDS
+            self.deadline = self.sweeper.now + self.sweeper.stall_seconds
 
     def resume_writing(self) -> None:
         drained, self.drained = self.drained, None
@@ -403,7 +399,7 @@ class Protocol(asyncio.Protocol):
 
     def _parse(self, data: bytes | memoryview) -> None:
         if not self._size and not self._partial and self._call is None:
-            self.deadline = self._sweeper.now + HEAD_SECONDS
+            self.deadline = self.sweeper.now + self.sweeper.head_seconds
         self._size += len(data)
         try:
             self._parser.feed_data(data)
@@ -494,7 +490,7 @@ class Protocol(asyncio.Protocol):
     def _begin(self, call: Call) -> None:
         self._call = call
         self.deadline = 0.0
-        if self._sweeper.stopping and not self._ahead:
+        if self.sweeper.stopping and not self._ahead:
             call.keep_alive = False
             self.closing = True
         gateway = self.application.gateway
@@ -533,8 +529,8 @@ class Protocol(asyncio.Protocol):
         elif self.closing:
             self.end()
         else:
-            seconds = HEAD_SECONDS if self._partial else KEEP_ALIVE_SECONDS
-            self.deadline = self._sweeper.now + seconds
+            seconds = self.sweeper.head_seconds if self._partial else KEEP_ALIVE_SECONDS
+            self.deadline = self.sweeper.now + seconds
             if not self._reading:
                 self.resume_reading()
 
@@ -577,7 +573,7 @@ class Protocol(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self.resume_reading()
-            self.deadline = self._sweeper.now + LINGER_SECONDS
+            self.deadline = self.sweeper.now + LINGER_SECONDS
         else:
             self.transport.close()
 
@@ -586,9 +582,11 @@ class Protocol(asyncio.Protocol):
         if 0.0 < self.deadline < now:
             self.deadline = 0.0
             self.transport.abort()
-        elif self.deadline > now + STALL_SECONDS and self.transport.get_write_buffer_size():
+            return
+        due = now + self.sweeper.stall_seconds
+        if self.deadline > due and self.transport.get_write_buffer_size():
             # It rests, but has not even taken its last answer.
-            self.deadline = now + STALL_SECONDS
+            self.deadline = due
 
     def drop(self) -> None:
         """Ends the connection at once: an answer that breaks off must not look complete."""
@@ -609,7 +607,7 @@ class Protocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Called by uvicorn, for each connection, when the worker is to stop: see ``Sweeper``."""
         patience = float(self._config.timeout_graceful_shutdown or STOP_SECONDS)
-        self._sweeper.stop(max(patience - 1.0, patience / 2))
+        self.sweeper.stop(max(patience - 1.0, patience / 2))
         if self._call is not None and not self._call.status:
             self._call.keep_alive = False
             self.closing = True
@@ -630,12 +628,6 @@ class Protocol(asyncio.Protocol):
             self.transport.close()
 
     # Bytes
-
-    @property
-    def now(self) -> float:
-        """Loop time, a second coarse."""
-        now: float = self._sweeper.now
-        return now
 
     def pause_reading(self) -> None:
         if self._reading and not self.lost:
@@ -674,9 +666,17 @@ class Sweeper:
     answer to its next call, which says so. One that stays idle for a tenth of the time is closed:
     a client that keeps its connection busy is always told before, and one that does not finds
     it closed when it looks. Calls that are not over in time are given up.
+
+    ``head_seconds``: from a head's first byte to its last. ``stall_seconds``: a client that is
+    slow for so long is dropped; it takes less than 48 KiB of an answer that waits, or sends
+    less than ``LEAST_BODY`` of a body that is waited for.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, head_seconds: float, stall_seconds: float
+    ) -> None:
+        self.head_seconds = head_seconds
+        self.stall_seconds = stall_seconds
         self.connections: set[Protocol] = set()
         self.complaints: Counter[str] = Counter()
         """By error code, what could not be read as a call."""

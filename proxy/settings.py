@@ -39,6 +39,10 @@ class Settings(Struct, frozen=True):
     """Size of a usage segment. Each worker has at least three."""
     journal_bytes: int = 4 * 1024 * 1024 * 1024
     """What all usage files together may take while Valkey is down; then calls are refused."""
+    head_seconds: float = 15.0
+    """A client may take so long for the head of a request."""
+    stall_seconds: float = 25.0
+    """A client that stalls for so long, with a body or with an answer, is dropped."""
     most_calls: int = 8192
     """Under way in one worker. One tenant may have half of them."""
     metrics: Metrics | None = None

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from proxy.upstream.pool import Lane
 
 HEAD_LIMIT = 65536
-"""Bytes of status line and headers that an upstream may send."""
-_HEAD_TOO_LARGE = f"The upstream's headers exceed {HEAD_LIMIT} bytes."
+"""Bytes that an upstream may send in a row without a piece of a body: its head above all."""
+_HEAD_TOO_LARGE = f"The upstream's headers or trailers exceed {HEAD_LIMIT} bytes."
 HIGH_WATER = 131072
 """Bytes of body held for a slow reader before the upstream is no longer read."""
 
@@ -264,12 +264,11 @@ class Connection(asyncio.Protocol):
             # Unasked for: a connection that does this cannot be trusted with the next call.
             self.abort(None)
             return
-        if not self._head_done:
-            room = HEAD_LIMIT - self._head_size
-            self._head_size += len(data)
-            if len(data) > room and data.find(b"\r\n\r\n", 0, max(room, 0)) < 0:
-                self.abort(UpstreamBroken(_HEAD_TOO_LARGE))
-                return
+        room = HEAD_LIMIT - self._head_size
+        self._head_size += len(data)
+        if len(data) > room and not self._head_done and not _ends_within(data, room):
+            self.abort(UpstreamBroken(_HEAD_TOO_LARGE))
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -277,7 +276,7 @@ class Connection(asyncio.Protocol):
             return
         if self._head_done and self.response is not None:
             self.response.flush()
-        if not self._head_done and self._head_size > HEAD_LIMIT:
+        if self._head_size > HEAD_LIMIT:
             self.abort(UpstreamBroken(_HEAD_TOO_LARGE))
 
     # httptools' side
@@ -341,6 +340,7 @@ class Connection(asyncio.Protocol):
         if response is None or response.complete:
             self._keep_alive = False
             return
+        self._head_size = 1
         if response.hold(body) > HIGH_WATER and not self.paused and self._transport is not None:
             self.paused = True
             self._transport.pause_reading()
@@ -354,3 +354,7 @@ class Connection(asyncio.Protocol):
             return
         self._keep_alive = self._parser.should_keep_alive()
         response.complete = True
+
+
+def _ends_within(data: bytes, room: int) -> bool:
+    return data.find(b"\r\n\r\n", 0, max(room, 0)) >= 0

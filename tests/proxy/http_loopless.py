@@ -80,7 +80,7 @@ class Taker:
 class Application:
     def __init__(self) -> None:
         self.gateway = Taker()
-        self._sweeper = Sweeper(asyncio.get_running_loop())
+        self._sweeper = Sweeper(asyncio.get_running_loop(), 15.0, 25.0)
 
     def sweeper(self, loop: asyncio.AbstractEventLoop) -> Sweeper:
         return self._sweeper

@@ -1,0 +1,425 @@
+"""Clients that send ahead, are slow, leave, or try to fill the gateway's memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_wire import Wire
+from proxy_servers import GatewayProcess
+from test_http_requests import get, request
+
+MEGABYTE = 1 << 20
+
+
+# Calls sent ahead
+
+
+async def test_calls_sent_ahead_are_answered_in_order(
+    gateway: Any, alice_site: Any, upstream: Any
+) -> None:
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05 if call.target.endswith("0") else 0)
+        body = call.target.encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    upstream.script = script
+    async with Wire(gateway.port) as wire:
+        wire.send(b"".join(get(alice_site, f"/orders/{number}") for number in range(30)))
+        bodies = [(await wire.answer()).body.decode() for _ in range(30)]
+    assert bodies == [f"/{number}" for number in range(30)]
+
+
+async def test_thousands_of_calls_in_one_read_wait_as_bytes(
+    start_gateway: Any, proxy_valkey: Any, upstream: Any, sites: Any
+) -> None:
+    gateway = start_gateway(proxy_valkey.url)
+    site = sites(gateway, "alice")
+    await site.publish()
+    hold, count, connections = asyncio.Event(), 8000, 8
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        await hold.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    upstream.script = script
+    before = gateway.peak_memory()
+    wires = [Wire(gateway.port, patience=60) for _ in range(connections)]
+    for wire in wires:
+        await wire.__aenter__()
+        wire.send(get(site) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+    await asyncio.sleep(0.5)
+    assert gateway.peak_memory() - before < 20 * MEGABYTE
+    hold.set()
+    for wire in wires:
+        assert (await wire.answer()).status == 200
+        wire.writer.close()
+    async with Wire(gateway.port, patience=60) as wire:
+        wire.send(get(site) + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * count)
+        statuses = [(await wire.answer()).status for _ in range(count + 1)]
+    assert statuses == [200] * (count + 1)
+
+
+async def test_a_fault_behind_good_calls_costs_none_of_them(
+    gateway: Any, alice_site: Any, upstream: Any
+) -> None:
+    broken = request(
+        alice_site, "POST /orders/x HTTP/1.1", "Transfer-Encoding: chunked", body=b"5\r\nhelloX"
+    )
+    async with Wire(gateway.port) as wire:
+        wire.send(get(alice_site) * 3 + broken + get(alice_site))
+        assert [(await wire.answer()).status for _ in range(4)] == [200, 200, 200, 400]
+        assert await wire.closed()
+    assert len(upstream.calls) == 3
+
+
+async def test_who_does_not_read_asks_no_more(
+    start_gateway: Any, proxy_valkey: Any, upstream: Any, sites: Any
+) -> None:
+    """Calls are not answered into a buffer that nobody empties."""
+    gateway = start_gateway(proxy_valkey.url)
+    site = sites(gateway, "alice")
+    await site.publish()
+    body = b"x" * 60_000
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    upstream.script = script
+    before = gateway.peak_memory()
+    async with slow_reader(gateway.port) as client:
+        loop = asyncio.get_running_loop()
+        sending = asyncio.create_task(loop.sock_sendall(client, get(site) * 20_000))
+        last = -1
+        while len(upstream.calls) != last:
+            last = len(upstream.calls)
+            await asyncio.sleep(0.5)
+        assert last < 2000
+        sending.cancel()
+    assert gateway.peak_memory() - before < 20 * MEGABYTE
+
+
+class slow_reader:
+    """A socket that takes little before it is read."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    async def __aenter__(self) -> socket.socket:
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.socket.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(self.socket, ("127.0.0.1", self.port))
+        return self.socket
+
+    async def __aexit__(self, *error: object) -> None:
+        self.socket.close()
+
+
+# Clients that are slow
+
+
+@pytest.fixture
+async def hasty(
+    monkeypatch: Any, start_gateway: Any, proxy_valkey: Any, upstream: Any, sites: Any
+) -> tuple[GatewayProcess, Any]:
+    """A gateway whose clients get two seconds for what is fifteen or more elsewhere."""
+    monkeypatch.setenv("HUBPO_CLIENT_HEAD_SECONDS", "2")
+    monkeypatch.setenv("HUBPO_CLIENT_STALL_SECONDS", "2")
+    gateway = start_gateway(proxy_valkey.url)
+    site = sites(gateway, "alice")
+    await site.publish()
+    return gateway, site
+
+
+async def until_closed(wire: Wire, piece: Callable[[], bytes], pause: float) -> float:
+    """Seconds for which a client was let send such pieces."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    reading = asyncio.create_task(wire.reader.read())
+    while not reading.done():
+        wire.send(piece())
+        await asyncio.wait([reading], timeout=pause)
+        assert loop.time() - began < 15
+    return loop.time() - began
+
+
+async def test_a_client_that_sends_too_slowly_is_closed(hasty: Any, upstream: Any) -> None:
+    """Whatever it is that comes a byte at a time."""
+    gateway, site = hasty
+    post = "POST /orders/7 HTTP/1.1"
+    chunked = request(site, post, "Transfer-Encoding: chunked")
+    kinds = {
+        "nothing": (b"", b""),
+        "head": (get(site)[:-2], b"x"),
+        "body": (request(site, post, "Content-Length: 1000000"), b"x"),
+        "chunks": (chunked, b"1\r\nx\r\n"),
+        "extension": (chunked + b"5;", b"x"),
+        "after a refusal": (request(site, "POST /nowhere HTTP/1.1", "Content-Length: 60000"), b"x"),
+        "the next head": (get(site, "/orders/good") + b"GET / HTTP/1.1\r\nX-", b"x"),
+    }
+
+    async def lasts(kind: str) -> float:
+        first, piece = kinds[kind]
+        async with Wire(gateway.port) as wire:
+            wire.send(first)
+            return await until_closed(wire, lambda: piece, 0.2)
+
+    lasted = await asyncio.gather(*map(lasts, kinds))
+    assert max(lasted) < 10, dict(zip(kinds, lasted, strict=True))
+    assert [call.target for call in upstream.calls] == ["/good"]
+
+
+async def test_a_client_that_reads_too_slowly_is_closed(hasty: Any, upstream: Any) -> None:
+    """A byte now and then does not count as reading."""
+    gateway, site = hasty
+    ended = asyncio.Event()
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        size = 50 * MEGABYTE
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
+        try:
+            for _ in range(50):
+                writer.write(b"x" * MEGABYTE)
+                await writer.drain()
+        finally:
+            ended.set()
+
+    upstream.script = script
+    loop = asyncio.get_running_loop()
+    async with slow_reader(gateway.port) as client:
+        await loop.sock_sendall(client, get(site))
+
+        async def nibble() -> None:
+            while True:
+                await loop.sock_recv(client, 1)
+                await asyncio.sleep(0.2)
+
+        nibbling = asyncio.create_task(nibble())
+        await asyncio.wait_for(ended.wait(), 10)
+        nibbling.cancel()
+    event = (await site.events(1))[-1]
+    assert event.abandoned
+
+
+async def test_a_slow_client_that_gets_on_is_not_closed(hasty: Any, upstream: Any) -> None:
+    gateway, site = hasty
+    async with Wire(gateway.port) as wire:
+        wire.send(request(site, "POST /orders/7 HTTP/1.1", "Content-Length: 100000"))
+        for _ in range(20):
+            await asyncio.sleep(0.2)
+            wire.send(b"x" * 5000)
+        assert (await wire.answer()).status == 200
+    assert upstream.calls[0].size == 100_000
+
+
+# Clients that leave
+
+
+@pytest.mark.parametrize("way", ["fin", "half", "rst"])
+@pytest.mark.parametrize("when", ["body", "wait", "answer"])
+async def test_a_client_that_leaves_is_recorded_and_the_upstream_told(
+    gateway: Any, alice_site: Any, upstream: Any, way: str, when: str
+) -> None:
+    """One that closes its side alone has left: nobody can tell the difference."""
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        if when == "answer":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello")
+            await writer.drain()
+        began.set()
+        await call.reader.read()
+        ended.set()
+
+    upstream.script, upstream.read_body = script, False
+    async with Wire(gateway.port) as wire:
+        line = "POST /orders/7 HTTP/1.1"
+        length = 100_000 if when == "body" else 1
+        wire.send(request(alice_site, line, f"Content-Length: {length}", body=b"x"))
+        await asyncio.wait_for(began.wait(), 5)
+        if when == "answer":
+            await wire.reader.readuntil(b"hello")
+        if way == "fin":
+            wire.writer.close()
+        elif way == "half":
+            wire.writer.write_eof()
+        else:
+            wire.writer.transport.abort()
+        await asyncio.wait_for(ended.wait(), 1.0)
+    event = (await alice_site.events(1))[-1]
+    assert event.abandoned
+    assert event.status == (200 if when == "answer" else 499)
+
+
+async def test_a_client_that_leaves_at_once_is_recorded(
+    gateway: Any, alice_site: Any, upstream: Any
+) -> None:
+    async with Wire(gateway.port) as wire:
+        wire.send(get(alice_site))
+        await wire.writer.drain()
+    event = (await alice_site.events(1))[-1]
+    assert event.status in (200, 499)
+
+
+# Bombs
+
+
+@pytest.fixture(scope="module")
+def scale(proxy_valkey: Any, proxy_dir: Path) -> Iterator[GatewayProcess]:
+    """A gateway that has not yet been used for anything."""
+    process = GatewayProcess(proxy_valkey.url, proxy_dir)
+    process.wait_until_ready()
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+async def weighed(scale: GatewayProcess, sites: Any) -> AsyncIterator[tuple[GatewayProcess, Any]]:
+    """It may not grow by 50 MB, whatever the test does to it."""
+    site = sites(scale, "alice")
+    await site.publish()
+    before = scale.peak_memory()
+    yield scale, site
+    assert scale.peak_memory() - before < 50 * MEGABYTE
+
+
+async def stuffed(wire: Wire, start: bytes, piece: bytes, limit: int) -> int:
+    """Sends ``piece`` until the gateway answers; returns the status."""
+    wire.send(start)
+    answering = asyncio.create_task(wire.answer())
+    sent = 0
+    while not answering.done() and sent < limit:
+        wire.send(piece)
+        sent += len(piece)
+        await asyncio.wait([wire_drained(wire), answering], return_when=asyncio.FIRST_COMPLETED)
+    return (await answering).status
+
+
+def wire_drained(wire: Wire) -> asyncio.Task[None]:
+    async def drained() -> None:
+        try:
+            await wire.writer.drain()
+        except ConnectionError:
+            await asyncio.sleep(0.01)
+
+    return asyncio.create_task(drained())
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "status"),
+    [
+        (b"GET /orders/", b"x" * 100_000, 431),
+        (b"GET /orders/7 HTTP/1.1\r\nX-", b"x" * 100_000, 431),
+        (b"GET /orders/7 HTTP/1.1\r\nX: ", b"x" * 100_000, 431),
+        (b"GET /orders/7 HTTP/1.1\r\n", b"a:\r\n" * 1000, 431),
+        (b"", b"\r\n" * 50_000, 431),
+    ],
+)
+async def test_a_head_without_end_is_refused(
+    weighed: Any, start: bytes, piece: bytes, status: int
+) -> None:
+    gateway, _ = weighed
+    wires = [Wire(gateway.port, patience=30) for _ in range(40)]
+    for wire in wires:
+        await wire.__aenter__()
+    stati = await asyncio.gather(*(stuffed(wire, start, piece, 10 * MEGABYTE) for wire in wires))
+    assert set(stati) == {status}
+    for wire in wires:
+        wire.writer.close()
+
+
+@pytest.mark.parametrize("tail", [b"5;x=", b"0\r\nX: ", b"0\r\n"])
+async def test_chunks_that_never_come_to_an_end_are_refused(weighed: Any, tail: bytes) -> None:
+    """An extension, a trailer, and very many trailers."""
+    gateway, site = weighed
+    piece = b"a:b\r\n" * 20_000 if tail == b"0\r\n" else b"x" * 100_000
+    start = request(site, "POST /orders/7 HTTP/1.1", "Transfer-Encoding: chunked") + tail
+    async with Wire(gateway.port, patience=30) as wire:
+        assert await stuffed(wire, start, piece, 50 * MEGABYTE) == 431
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_a_packed_body_is_passed_on_as_it_is(
+    weighed: Any, upstream: Any, encoding: str
+) -> None:
+    _, site = weighed
+    bomb = gzip.compress(bytes(200 * MEGABYTE), 9)
+    headers = {"Content-Encoding": encoding}
+    response = await site.call("/orders/7", "POST", content=bomb, headers=headers)
+    assert response.status_code == 200
+    assert upstream.calls[0].body == bomb
+
+
+async def test_a_packed_answer_is_passed_on_as_it_is(weighed: Any, upstream: Any) -> None:
+    gateway, site = weighed
+    bomb = gzip.compress(bytes(200 * MEGABYTE), 9)
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+        writer.write((head % len(bomb)).encode() + bomb)
+
+    upstream.script = script
+    async with Wire(gateway.port) as wire:
+        wire.send(get(site))
+        answer = await wire.answer()
+    assert answer.body == bomb
+
+
+@pytest.mark.parametrize("part", ["head", "interim", "chunk", "trailer"])
+async def test_an_upstream_that_never_comes_to_an_end_is_given_up(
+    weighed: Any, upstream: Any, part: str
+) -> None:
+    gateway, site = weighed
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    first, piece = {
+        "head": (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 100_000),
+        "interim": (b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 4000),
+        "chunk": (chunked + b"5;x=", b"x" * 100_000),
+        "trailer": (chunked + b"0\r\nX: ", b"x" * 100_000),
+    }[part]
+    cut = asyncio.Event()
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        try:
+            for _ in range(1000):
+                writer.write(piece)
+                await writer.drain()
+        except ConnectionError:
+            cut.set()
+
+    upstream.script = script
+    async with Wire(gateway.port) as wire:
+        wire.send(get(site))
+        await asyncio.wait_for(cut.wait(), 10)
+
+
+async def test_json_nested_without_end_is_refused_where_it_is_read(weighed: Any) -> None:
+    """Elsewhere it is passed on like any body."""
+    _, site = weighed
+    deep = b"[" * MEGABYTE
+    assert (await site.call("/orders/7", "POST", content=deep)).status_code == 200
+
+
+def test_an_idle_connection_costs_little(gateway: Any) -> None:
+    held = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(200)]
+    before = resident(gateway.process.pid)
+    held += [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(500)]
+    for client in held:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    grown = resident(gateway.process.pid) - before
+    for client in held:
+        client.close()
+    assert grown / 500 < 20_000
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
