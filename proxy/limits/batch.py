@@ -131,9 +131,13 @@ class Batch:
                 arguments += (key, 0, item.amount, counter.window)
                 continue
             held = place(counter.held, len(keys) + 1)
-            wanted = shares[index].wanted(units[index]) if shares else -1
             marker = place(counter.marker, len(keys) + 1) if counter.marker else 0
-            arguments += (key, held, item.amount, counter.window, units[index], wanted, marker)
+            unit, wanted = units[index], -1
+            if shares:
+                wanted = shares[index].wanted(unit)
+                shares[index].report(self._books)
+                unit = -1 if item.measure == "calls" else unit
+            arguments += (key, held, item.amount, counter.window, unit, wanted, marker)
 
     def _answered(self, done: asyncio.Future[list[list[int]]], groups: list[Group]) -> None:
         self._flying -= 1
@@ -165,16 +169,13 @@ class Batch:
         limits, counters = group.limits, group.counters
         shares = self._shares.of(limits, counters) if limits.leased else ()
         for index, unit in enumerate(group.held[0].units):
-            calls = limits.items[index].measure == "calls"
+            taken = 0 if limits.items[index].measure == "calls" else granted * unit
             if shares:
-                self._books.add(counters[index], granted * unit + drawn[index])
                 shares[index].draw(drawn[index], left[index])
-                if calls:
-                    shares[index].use(granted * unit)
-                else:
-                    shares[index].lend(granted * unit)
-            elif not calls:
-                self._books.add(counters[index], granted * unit)
+                shares[index].lend(taken)
+                taken += drawn[index]
+            if taken:
+                self._books.add(counters[index], taken)
         for held in group.held[:granted]:
             held.granted(self._books, counters, shares)
 

@@ -5,8 +5,8 @@ drawn, so shares never let through more than the limit. What they cost is that u
 lie idle in one worker are missing in another. So a draw takes at most a quarter of what is
 left and a twentieth of the limit, grows with use, and is given back after a second without.
 
-Units used from a share are reported every quarter of a second. A worker that is killed in
-between has used them uncounted: at most one share of each limit.
+Units used from a share are reported every quarter of a second and with the next draw. A worker
+that is killed in between has used them uncounted: at most one share of each limit.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ class Share:
         self._freed += self.slack
         self.slack = 0
 
-    def report(self, books: Books) -> None:
+    def tick(self, books: Books) -> None:
+        """Reports, and gives back what has not been used for a while."""
         if self.busy:
             self.busy, self._idle = False, 0
         else:
@@ -103,6 +104,10 @@ class Share:
         if self._idle >= IDLE_REPORTS and self.slack:
             self._size = max(1, self._size // 4)
             self.empty()
+        self.report(books)
+
+    def report(self, books: Books) -> None:
+        """Says what was used and what is held no longer."""
         if self._freed or self._used:
             freed, used, self._freed, self._used = self._freed, self._used, 0, 0
             books.settle(self.counter, freed, used)
@@ -168,7 +173,7 @@ class Shares:
 
     def _report(self) -> None:
         for share in list(self._shares.values()):
-            share.report(self._books)
+            share.tick(self._books)
             if share.spare:
                 del self._shares[share.name]
         self._timer = self._loop.call_later(REPORT_SECONDS, self._report) if self._shares else None

@@ -1,8 +1,9 @@
 -- Decides a batch of checks. Each is: how many calls want the same, how many limits there are, and
 -- for each limit the index of its counter's key, that of what is held (0: the units are spent at
--- once), the amount and the window. Where units are held, three more: the units of one call, how
--- many more to hold for later calls (a share), and the index of the key that must exist before a
--- calendar counter is believed (0: none).
+-- once), the amount and the window. Where units are held, three more: the units of one call (-1: one
+-- that is spent at once, and only the share is held), how many more to hold for later calls (a
+-- share; -1: none), and the index of the key that must exist before a calendar counter is believed
+-- (0: none).
 --
 -- Each is answered with: how many calls may go, the number of the limit that refused (0: none),
 -- the microseconds until it may grant one (-1: never, -2: its counter is not known), what remains
@@ -37,6 +38,8 @@ local function read_part()
   part.free = limit - part.c.n - part.c.taken
   if other > 0 then
     part.unit, part.share = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+    part.spent = part.unit < 0
+    part.unit = math.abs(part.unit)
     local marker = tonumber(ARGV[a + 2])
     a = a + 3
     part.held = KEYS[other]
@@ -73,16 +76,16 @@ while a <= #ARGV do
     local part = parts[p]
     local taken = granted * part.unit
     part.free = part.free - taken
-    if part.h then
-      if part.share >= 0 then
-        local share = 0
-        if granted > 0 then share = math.max(0, math.min(part.share, math.floor(part.free / 4))) end
-        shares[#shares + 1] = share
-        taken = taken + share
-      end
+    if part.h and not part.spent then
       part.h.taken = part.h.taken + taken
     else
       part.c.taken = part.c.taken + taken
+    end
+    if part.h and part.share >= 0 then
+      local share = 0
+      if granted > 0 then share = math.max(0, math.min(part.share, math.floor(part.free / 4))) end
+      shares[#shares + 1] = share
+      part.h.taken = part.h.taken + share
     end
     group[p + 3] = math.max(0, part.free)
   end

@@ -44,7 +44,7 @@ async def test_what_a_killed_worker_held_comes_back_and_what_a_living_one_holds_
     limits = (
         Limit("concurrency", 5),
         Limit("tokens", 1000, 600),
-        Limit("calls", 400, 600, scope="key", mode="leased"),
+        Limit("calls", 400, 600, scope="application", mode="leased"),
     )
     site = await ai_site(one, sites, own_valkey, upstream, *limits)
     other = sites(two, "alice", own_valkey)
@@ -67,9 +67,11 @@ async def test_what_a_killed_worker_held_comes_back_and_what_a_living_one_holds_
     await until(full)
     refused = await chat(other, max_tokens=100)
     assert refused.json()["error"]["code"] == "concurrency_limited"
+    upstream.script = answering
+    for _ in range(75):
+        await asyncio.gather(*(site.call("/orders/7") for _ in range(4)))
     one.kill()
     await asyncio.gather(*stuck, return_exceptions=True)
-    upstream.script = answering
 
     async def passes() -> bool:
         return (await chat(other, max_tokens=100)).status_code == 200
@@ -81,6 +83,11 @@ async def test_what_a_killed_worker_held_comes_back_and_what_a_living_one_holds_
     gate.set()
     assert (await long).status_code == 200
     assert at_once == (0, 1)
+    plan = f"application:app:plan:{site.snapshot.plans[0].id}"
+    calls, held = await counted(site, "calls", plan, "600")
+    # 300 on one path, five on the other, and those that waited until they were let through.
+    assert calls >= 306 - 400 // 20
+    assert held <= 400 // 20
     assert tokens[0] == 30
     assert 100 < tokens[1] < 200
 
