@@ -124,6 +124,16 @@ def gateway_stop_seconds() -> int:
     return number("HUBPO_GATEWAY_STOP_SECONDS", 20)
 
 
+def client_head_seconds() -> int:
+    """How long a client may take for a request's head (``HUBPO_CLIENT_HEAD_SECONDS``)."""
+    return number("HUBPO_CLIENT_HEAD_SECONDS", 15)
+
+
+def client_stall_seconds() -> int:
+    """How long a client may stall before it is dropped (``HUBPO_CLIENT_STALL_SECONDS``)."""
+    return number("HUBPO_CLIENT_STALL_SECONDS", 25)
+
+
 def smtp_url() -> str:
     """``HUBPO_SMTP_URL``; empty where mail is only printed by the process that sends it."""
     return os.environ.get("HUBPO_SMTP_URL", "")
