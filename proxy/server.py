@@ -550,7 +550,7 @@ class Protocol(asyncio.Protocol):
 
     def _complain(self, error: GatewayError) -> None:
         self._fault = None
-        self._sweeper.complaints[error.code] += 1
+        self.sweeper.complaints[error.code] += 1
         self._say(error.status, *render(error, None), last=True)
         self.end()
 
