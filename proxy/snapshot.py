@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -86,6 +86,8 @@ class Holder:
         self.key_headers: tuple[bytes, ...] = (DEFAULT_KEY_HEADER,)
         self.key_queries: tuple[bytes, ...] = ()
         self._hosts: dict[bytes, Site] = {}
+        self._claims: dict[bytes, dict[str, Site]] = {}
+        """By host and tenant id. The first serves the host; the next does once that is gone."""
         self._spelled: dict[bytes, Site] = {}
         self._keys: dict[bytes, TenantRuntime] = {}
         self.known: dict[RequestHead, Known] = {}
@@ -111,28 +113,43 @@ class Holder:
 
     def put(self, tenant: TenantRuntime) -> None:
         """Replaces the tenant. No call sees a mixture: each looks the tenant up once."""
-        self.remove(tenant.id)
+        hosts = _hosts(tenant)
+        self._remove(tenant.id, hosts)
         self.tenants[tenant.id] = tenant
         self.changed_at = time()
-        for host, listen in _hosts(tenant).items():
-            other = self._hosts.setdefault(host, (tenant, listen))
-            if other[0] is not tenant:
-                logger.error("Host %r of %s belongs to %s.", host, tenant.slug, other[0].slug)
+        for host, listen in hosts.items():
+            claims = self._claims.setdefault(host, {})
+            claims[tenant.id] = (tenant, listen)
+            self._hosts[host] = first = next(iter(claims.values()))
+            if first[0] is not tenant:
+                logger.error("Host %r of %s belongs to %s.", host, tenant.slug, first[0].slug)
         for digest in tenant.keys:
             self._keys.setdefault(digest, tenant)
         self._count(tenant, 1)
 
     def remove(self, tenant_id: str) -> None:
+        self._remove(tenant_id, ())
+
+    def _remove(self, tenant_id: str, keeps: Container[bytes]) -> None:
+        """``keeps``: hosts that it goes on claiming."""
         tenant = self.tenants.pop(tenant_id, None)
         if tenant is None:
             return
         for host in _hosts(tenant):
-            if host in self._hosts and self._hosts[host][0] is tenant:
-                del self._hosts[host]
+            if host not in keeps:
+                self._release(host, tenant_id)
         for digest in tenant.keys:
             if self._keys.get(digest) is tenant:
                 del self._keys[digest]
         self._count(tenant, -1)
+
+    def _release(self, host: bytes, tenant_id: str) -> None:
+        claims = self._claims[host]
+        del claims[tenant_id]
+        if claims:
+            self._hosts[host] = next(iter(claims.values()))
+        else:
+            del self._claims[host], self._hosts[host]
 
     def _count(self, tenant: TenantRuntime, step: int) -> None:
         self._spelled.clear()

@@ -200,6 +200,32 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         gc.enable()
 
 
+def test_a_host_that_moves_is_served_by_its_new_tenant_whichever_is_published_first() -> None:
+    def published(name: str, *hosts: str) -> TenantRuntime:
+        one = tenant(name, 1, f"hub_{name}")
+        one = msgspec.structs.replace(one, hosts=hosts)
+        return TenantRuntime(one, None)
+
+    def serves(host: bytes) -> str | None:
+        site = holder.site(host)
+        return site[0].slug if site is not None else None
+
+    holder = Holder()
+    holder.put(published("a", "moves.test", "a.test"))
+    assert serves(b"moves.test") == "a"
+    holder.put(published("b", "moves.test", "b.test"))
+    holder.put(published("a", "moves.test", "a.test"))
+    assert serves(b"moves.test") == "a", "two claim it: the first keeps it"
+    holder.put(published("a", "a.test"))
+    assert [serves(host) for host in (b"a.test", b"b.test", b"moves.test")] == ["a", "b", "b"]
+    holder.put(published("a", "moves.test"))
+    assert [serves(host) for host in (b"a.test", b"moves.test")] == [None, "b"]
+    holder.remove(published("b").id)
+    assert [serves(host) for host in (b"b.test", b"moves.test")] == [None, "a"]
+    holder.put(published("a"))
+    assert serves(b"moves.test") is None
+
+
 def test_no_name_of_a_key_header_takes_long_to_load() -> None:
     api = msgspec.structs.replace(large(2).apis[0], key_header="x" + "-x" * 29)
     loaded = TenantRuntime(large(2, apis=(api,)), None).apis["orders"]
