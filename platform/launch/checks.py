@@ -10,6 +10,7 @@ import shutil
 import socket
 from pathlib import Path
 
+from config import env
 from launch.problems import AlreadyRunning, DiskFull, PortInUse, Problem
 
 MIN_FREE = 200 * 1024 * 1024
@@ -62,6 +63,14 @@ def listen(port: int, what: str, variable: str) -> socket.socket:
             f"{what.capitalize()} cannot listen on port {port} ({error.strerror}): set "
             f"{variable} to another port."
         ) from None
+
+
+def observers() -> None:
+    """Whether metrics and traces can be had as they are set up. Raises EnvError and Problem."""
+    env.otlp_headers()
+    env.trace_ratio()
+    if port := env.metrics_port():
+        listen(port, "the gateway's metrics", "HUBPO_METRICS_PORT").close()
 
 
 def secret_key(var: Path) -> None:

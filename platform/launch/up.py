@@ -93,6 +93,7 @@ class _Start:
         checks.claim(self.var)
         checks.disk_space(self.var)
         listeners = self._listen()
+        checks.observers()
         checks.secret_key(self.var)
         self.say(f"Starting Hubpo in {self.var}")
         await self._servers()

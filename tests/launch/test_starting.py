@@ -76,6 +76,14 @@ def test_a_port_that_is_none_is_refused(up, value):
     assert "HUBPO_CONSOLE_PORT must be a" in refusal(up(HUBPO_CONSOLE_PORT=value))
 
 
+def test_metrics_and_traces_that_cannot_be_had_are_told_at_the_start(up, ports):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert f"Port {port} is in use" in refusal(up(HUBPO_METRICS_PORT=port))
+    assert "HUBPO_TRACE_RATIO must be" in refusal(up(HUBPO_TRACE_RATIO="2"))
+    assert "HUBPO_OTLP_HEADERS must be" in refusal(up(HUBPO_OTLP_HEADERS="secret"))
+
+
 def test_a_second_start_in_the_same_place_says_that_one_is_running(up, place):
     lock = checks.claim(place)
     try:
