@@ -84,7 +84,8 @@ async def _send(
     method = exchange.method
     budget = upstream.budget
     if budget is None:
-        budget = upstream.budget = gateway.health.budget(upstream.id)
+        name = f"{api.tenant_id}:{upstream.id}"
+        budget = upstream.budget = gateway.health.budget(name)
     target: Target | None = balance.pick(upstream.id, upstream.order)
     if target is None:
         raise NoHealthyTarget
@@ -114,7 +115,9 @@ async def _send(
         if failed:
             gateway.health.failed(target.id, spec.breaker, api.tenant_id)
         tried.append(target.id)
-        following = _following(exchange, gateway, upstream, tried, body, failure)
+        following = None
+        if not until or asyncio.get_running_loop().time() < until:
+            following = _following(exchange, gateway, upstream, tried, body, failure)
         if following is None:
             if isinstance(failure, UpstreamError):
                 raise failure
@@ -144,9 +147,9 @@ def _following(
     target: Target | None = gateway.balance.pick(upstream.id, upstream.order, tried)
     if target is None and not retry.elsewhere_only(failure):
         target = gateway.balance.pick(upstream.id, upstream.order)
-    if target is None or not gateway.health.budget(upstream.id).take(rule, gateway.health.clock()):
+    if target is None or upstream.budget is None:
         return None
-    return target
+    return target if upstream.budget.take(rule, gateway.health.clock()) else None
 
 
 def _lane(exchange: Exchange, pool: Pool, spec: Upstream, target: Target) -> Lane:

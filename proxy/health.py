@@ -168,7 +168,7 @@ class Circuit:
 
 
 class Health:
-    """Circuits by target id, and turns and retry budgets by upstream id."""
+    """Circuits by target id, and turns and retry budgets by upstream."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.clock = clock
@@ -217,10 +217,10 @@ class Health:
         self._turns[upstream_id] = turn + 1
         return turn
 
-    def budget(self, upstream_id: str) -> RetryBudget:
-        budget = self._budgets.get(upstream_id)
+    def budget(self, upstream: str) -> RetryBudget:
+        budget = self._budgets.get(upstream)
         if budget is None:
-            budget = self._budgets[upstream_id] = RetryBudget(self.clock())
+            budget = self._budgets[upstream] = RetryBudget(self.clock())
         return budget
 
     def _circuit(self, target_id: str, owner: str) -> Circuit:

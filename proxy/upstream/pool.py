@@ -244,6 +244,8 @@ class Pool:
             async with asyncio.timeout(seconds):
                 return await self._dial(lane)
         except TimeoutError as error:
+            if until and until <= self._loop.time():
+                raise UpstreamTimeout(_TOO_LONG) from error
             raise ConnectFailed(
                 f"The service behind this API accepted no connection in {seconds:g} s. "
                 "Try again later."
