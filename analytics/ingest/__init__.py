@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic, sleep, time_ns
@@ -30,7 +30,7 @@ from analytics.ingest.stream import Entry, Stream
 from analytics.live import announce
 from analytics.models import PoisonEntry
 
-__all__ = ["BATCH", "Stream", "consume"]
+__all__ = ["BATCH", "Stream", "consume", "take_again"]
 
 logger = logging.getLogger(__name__)
 
@@ -163,3 +163,17 @@ def _set_aside(poison: Sequence[Refused]) -> None:
     if rows:
         logger.warning("%d usage entries were set aside: %s", len(rows), rows[0].reason)
         PoisonEntry.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def take_again(stream: Stream, entries: Iterable[PoisonEntry]) -> int:
+    """Puts what was set aside back into the stream; returns how many entries that were.
+
+    For when the cause is gone. What still cannot be recorded is set aside anew. Raises
+    redis.RedisError; what was put back by then is no longer among those set aside.
+    """
+    count = 0
+    for entry in entries:
+        stream.put(bytes(entry.body))
+        entry.delete()
+        count += 1
+    return count

@@ -74,6 +74,10 @@ class Stream:
             pipeline.xdel(USAGE_STREAM, *ids)
             pipeline.execute()
 
+    def put(self, body: bytes) -> None:
+        """One entry, as a gateway would."""
+        self._client.xadd(USAGE_STREAM, {_FIELD: body})
+
     def drop_consumers(self, idle: timedelta = timedelta(days=1)) -> int:
         """Takes out of the group those that are gone for so long and left nothing unfinished."""
         gone = [
