@@ -11,7 +11,7 @@ import uuid
 from django.conf import settings
 from django.contrib.auth import get_backends
 from django.contrib.auth.models import AbstractUser
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 from django_tenants.models import DomainMixin, TenantMixin
@@ -21,6 +21,9 @@ slug_validator = RegexValidator(
     "Use 1 to 30 lower-case letters, digits and hyphens, with a letter first "
     "and no hyphen at the end.",
 )
+
+
+_AT_LEAST_ONE = [MinValueValidator(1)]
 
 
 class User(AbstractUser):
@@ -51,15 +54,20 @@ class AccountTier(models.Model):
     max_apis = models.PositiveIntegerField("APIs", null=True, blank=True)
     max_applications = models.PositiveIntegerField("applications", null=True, blank=True)
     max_members = models.PositiveIntegerField("members", null=True, blank=True)
-    max_calls_per_minute = models.PositiveIntegerField("calls per minute", null=True, blank=True)
-    max_calls_per_month = models.PositiveBigIntegerField(
-        "calls per calendar month", null=True, blank=True
+    max_calls_per_minute = models.PositiveIntegerField(
+        "calls per minute", null=True, blank=True, validators=_AT_LEAST_ONE
     )
-    max_calls_at_once = models.PositiveIntegerField("calls at once", null=True, blank=True)
+    max_calls_per_month = models.PositiveBigIntegerField(
+        "calls per calendar month", null=True, blank=True, validators=_AT_LEAST_ONE
+    )
+    max_calls_at_once = models.PositiveIntegerField(
+        "calls at once", null=True, blank=True, validators=_AT_LEAST_ONE
+    )
     max_tokens_per_month = models.PositiveBigIntegerField(
         "AI tokens per calendar month",
         null=True,
         blank=True,
+        validators=_AT_LEAST_ONE,
         help_text="Input and output together. Months begin in the tenant's time zone.",
     )
     max_body_bytes = models.PositiveBigIntegerField(
