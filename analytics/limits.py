@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
-import redis
 from django.conf import settings
 from django.db import connection
 
 from analytics.access import tenant_session
 from contract.keys import USAGE_STREAM
 from contract.usage import NOT_COUNTED
+from tenants.valkey import Client, connect
 
 # A call was let through where it had a plan, or its API needs none, and no limit refused it.
 _SUMS = """
@@ -56,7 +57,7 @@ def used(tenant_id: UUID, since: datetime, later: datetime, open_apis: Sequence[
 
 
 def newest_entry() -> bytes:
-    """The stream's newest entry. Raises redis.RedisError."""
+    """The stream's newest entry. Raises tenants.valkey.Unreachable."""
     entries = _client().xrevrange(USAGE_STREAM, count=1)
     return entries[0][0] if entries else b"0-0"
 
@@ -66,5 +67,10 @@ def recorded_up_to(entry: bytes) -> bool:
     return not _client().xrange(USAGE_STREAM, max=entry.decode(), count=1)
 
 
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5)
+@cache
+def _connect(url: str) -> Client:
+    return connect(url, socket_timeout=5)
+
+
+def _client() -> Client:
+    return _connect(settings.REDIS_URL)

@@ -33,7 +33,7 @@ def _stream() -> Stream:
 
 @cache
 def _client() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=10)
+    return redis.Redis.from_url(settings.BROKER_URL, socket_timeout=10)
 
 
 @shared_task(name="analytics.ingest")

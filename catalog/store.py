@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-import redis
 from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from contract import keys
+from tenants.valkey import Client, Unreachable, connect
 
 TIMEOUT = 2.0
 """Seconds. A save waits no longer than this for a store that does not answer."""
@@ -30,13 +30,19 @@ redis.call('PUBLISH', ARGV[5], ARGV[1])
 return 1
 """
 
-StoreError = redis.RedisError
+_REMOVE = """
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('DEL', KEYS[2])
+redis.call('PUBLISH', ARGV[2], ARGV[1])
+"""
+
+StoreError = Unreachable
 
 
 @cache
-def _client(url: str) -> redis.Redis:
+def _client(url: str) -> Client:
     # Tried twice: the first failure may be a connection that the store closed long ago.
-    return redis.Redis.from_url(
+    return connect(
         url,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
@@ -44,7 +50,7 @@ def _client(url: str) -> redis.Redis:
     )
 
 
-def client() -> redis.Redis:
+def client() -> Client:
     """One client for each process; it reconnects by itself."""
     return _client(settings.REDIS_URL)
 
@@ -80,8 +86,6 @@ def put(tenant_id: str, version: int, digest: str, blob: bytes) -> bool:
 
 def remove(tenant_id: str) -> None:
     """Takes the tenant out of the store and announces it."""
-    with client().pipeline(transaction=True) as pipe:
-        pipe.hdel(keys.SNAPSHOT_INDEX, tenant_id)
-        pipe.delete(keys.snapshot_blob(tenant_id), keys.limits_rebuilt(tenant_id))
-        pipe.publish(keys.SNAPSHOT_CHANNEL, tenant_id)
-        pipe.execute()
+    client().delete(keys.limits_rebuilt(tenant_id))
+    names = [keys.SNAPSHOT_INDEX, keys.snapshot_blob(tenant_id)]
+    client().eval(_REMOVE, len(names), *names, tenant_id, keys.SNAPSHOT_CHANNEL)

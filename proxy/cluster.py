@@ -13,7 +13,8 @@ from typing import Any
 
 from msgspec import structs
 
-from proxy.valkey import Connection, Part, Server, ValkeyError, dial, is_cluster, servers
+from contract.servers import Server, is_cluster, servers
+from proxy.valkey import Connection, Part, ValkeyError, dial
 
 SLOTS = 16_384
 

@@ -11,10 +11,10 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
-from msgspec import Struct, structs
+
+from contract.servers import Server
 
 Part = str | bytes | int
 
@@ -115,57 +115,6 @@ class Connection(asyncio.Protocol):
             future.set_exception(kind(str(reply)))
         else:
             future.set_result(reply)
-
-
-class Server(Struct, frozen=True):
-    """One server and how to sign in there. ``path`` is a socket's, then host and port are empty."""
-
-    host: str = ""
-    port: int = 0
-    path: str = ""
-    tls: bool = False
-    user: str = ""
-    password: str | None = None
-    database: str = "0"
-
-
-def servers(url: str) -> tuple[Server, ...]:
-    """The server that a REDIS_URL names, or those from which a cluster can be asked for its map.
-
-    ``redis://``, ``rediss://``, ``unix:///path``; for a cluster ``redis+cluster://`` or
-    ``rediss+cluster://`` with one or more ``host:port``, separated by commas. Raises
-    ValkeyError for anything else.
-    """
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, colon, password = credentials.partition(":")
-    common = Server(
-        tls=parts.scheme.startswith("rediss"),
-        user=unquote(user),
-        password=unquote(password) if colon else None,
-    )
-    if parts.scheme == "unix":
-        named = parse_qs(parts.query).get("db", ["0"])[0]
-        return (structs.replace(common, path=unquote(parts.path), database=named),)
-    if parts.scheme in ("redis", "rediss"):
-        named = parse_qs(parts.query).get("db", [parts.path.strip("/") or "0"])[0]
-        return (_at(common, hosts, named),)
-    if is_cluster(url):
-        return tuple(_at(common, host, "0") for host in hosts.split(","))
-    raise ValkeyError(f"REDIS_URL must begin with redis, rediss or unix: {url!r}.")
-
-
-def is_cluster(url: str) -> bool:
-    return url.startswith(("redis+cluster://", "rediss+cluster://"))
-
-
-def _at(common: Server, place: str, database: str) -> Server:
-    parts = urlsplit(f"//{place}")
-    try:
-        port = parts.port or 6379
-    except ValueError as error:
-        raise ValkeyError(f"REDIS_URL names no port in {place!r}.") from error
-    return structs.replace(common, host=parts.hostname or "127.0.0.1", port=port, database=database)
 
 
 async def dial(

@@ -59,7 +59,7 @@ def consume(
     """Takes entries until there are none or ``seconds`` are over; returns how many calls were new.
 
     First what this consumer left unfinished, then what consumers that died did, then the rest.
-    Raises django.db.OperationalError and redis.RedisError when a server cannot be had; the
+    Raises django.db.OperationalError and tenants.valkey.Unreachable without a server; the
     entries at hand are then taken up again by the next call.
     """
     deadline, new = monotonic() + seconds, 0

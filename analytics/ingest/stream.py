@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import redis
 
 from contract.keys import USAGE_STREAM
+from tenants.valkey import connect
 
 GROUP = "analytics"
 IDLE = 15.0
@@ -34,10 +35,10 @@ class Entry(NamedTuple):
 
 
 class Stream:
-    """One consumer. Methods raise redis.RedisError."""
+    """One consumer. Methods raise tenants.valkey.Unreachable."""
 
     def __init__(self, url: str, consumer: str = _CONSUMER, idle: float = IDLE) -> None:
-        self._client = redis.Redis.from_url(url, protocol=2, socket_timeout=10)
+        self._client = connect(url, protocol=2, socket_timeout=10)
         # Left alone, redis-py would make a dictionary of each entry.
         for command in ("XREADGROUP", "XAUTOCLAIM"):
             self._client.set_response_callback(command, lambda answer, **_: answer)

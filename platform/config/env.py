@@ -10,6 +10,8 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from contract.servers import is_cluster
+
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 
@@ -35,8 +37,23 @@ def database_url() -> str:
 
 
 def redis_url() -> str:
-    """``REDIS_URL``, or the embedded server's socket."""
+    """``REDIS_URL``, or the embedded server's socket; see ``contract.servers``."""
     return os.environ.get("REDIS_URL") or f"unix://{run_dir()}/valkey.sock"
+
+
+def broker_url() -> str:
+    """Where Celery, live pages and caches are (``BROKER_URL``): a single Valkey.
+
+    Without it the one that gateways use, unless that is a cluster: none of them can live in one.
+    """
+    url = os.environ.get("BROKER_URL") or redis_url()
+    if is_cluster(url):
+        raise EnvError(
+            "BROKER_URL is not set to a single Valkey. REDIS_URL names a cluster, in which "
+            "background tasks and live pages cannot be kept: set BROKER_URL to a Valkey beside "
+            "it, like redis://host:6379/0."
+        )
+    return url
 
 
 def secret_key() -> str:

@@ -116,8 +116,9 @@ def _database(url: str) -> dict[str, object]:
 DATABASES = {"default": _database(env.database_url())}
 DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
 REDIS_URL = env.redis_url()
+BROKER_URL = env.broker_url()
 
-_broker = REDIS_URL.replace("unix://", "redis+socket://", 1)
+_broker = BROKER_URL.replace("unix://", "redis+socket://", 1)
 CELERY_BROKER_URL = _broker
 CELERY_RESULT_BACKEND = _broker
 CELERY_TASK_IGNORE_RESULT = True
@@ -152,13 +153,13 @@ CELERY_BEAT_SCHEDULE = {
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": BROKER_URL,
         "KEY_PREFIX": "hubpo:cache",
         "KEY_FUNCTION": "django_tenants.cache.make_key",
     },
     "platform": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
+        "LOCATION": BROKER_URL,
         "KEY_PREFIX": "hubpo:platform",
     },
 }
@@ -166,7 +167,7 @@ CACHES = {
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL]},
+        "CONFIG": {"hosts": [BROKER_URL]},
     }
 }
 

@@ -1,7 +1,9 @@
 """Names in Redis or Valkey, and the one way an API key becomes a digest.
 
 Every name starts with ``hubpo:``. Names that a script touches together carry the
-tenant in braces, so that in a cluster they share a slot.
+tenant in braces, so that in a cluster they share a slot. All snapshots do, since each is
+stored together with its entry in the index, and since who follows them then needs one node
+only; they are read when something changes, not by calls.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import secrets
 from hashlib import blake2b, sha256
 
-SNAPSHOT_INDEX = "hubpo:snapshots"
+SNAPSHOT_INDEX = "hubpo:{snapshots}"
 """Hash: tenant id -> ``<version>:<hash>`` of the stored blob. A deleted tenant has no field."""
 
 SNAPSHOT_CHANNEL = "hubpo:snapshots:changed"
@@ -23,7 +25,7 @@ API_KEY_PREFIX = "hub_"
 
 def snapshot_blob(tenant_id: str) -> str:
     """String: the encoded ``TenantSnapshot``."""
-    return f"hubpo:snapshot:{tenant_id}"
+    return f"hubpo:{{snapshots}}:{tenant_id}"
 
 
 def target_tellers(tenant_id: str) -> str:

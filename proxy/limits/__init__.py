@@ -23,11 +23,11 @@ which refuse them.
 
 from __future__ import annotations
 
+from contract.servers import is_cluster
 from proxy.limits.held import Held
 from proxy.limits.items import NEVER, UNKNOWN, Item, Limits, Verdict
 from proxy.limits.limiter import Limiter
 from proxy.limits.spread import SpreadLimiter
-from proxy.valkey import is_cluster
 
 AnyLimiter = Limiter | SpreadLimiter
 
@@ -46,5 +46,5 @@ __all__ = [
 
 
 def make_limiter(url: str) -> AnyLimiter:
-    """For a single server or a cluster; see ``valkey.servers``. Raises ValkeyError."""
+    """For a single server or a cluster; see ``contract.servers``. Raises AddressError."""
     return SpreadLimiter(url) if is_cluster(url) else Limiter(url)

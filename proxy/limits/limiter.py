@@ -6,13 +6,14 @@ from itertools import count
 from secrets import token_hex
 
 from contract.counters import Reading
+from contract.servers import servers
 from proxy.limits.batch import Answer
 from proxy.limits.counts import Counts
 from proxy.limits.held import Held
 from proxy.limits.items import Limits, Verdict
 from proxy.limits.shard import Shard, Worker
 from proxy.limits.shares import Shares
-from proxy.valkey import dial, servers
+from proxy.valkey import dial
 
 
 class Limiter:
@@ -20,7 +21,7 @@ class Limiter:
     at the end."""
 
     def __init__(self, url: str) -> None:
-        """Raises ValkeyError for an address that is none."""
+        """Raises AddressError."""
         self.counts = Counts()
         self._worker = Worker(token_hex(6), self.counts, count(1))
         server = servers(url)[0]

@@ -16,6 +16,7 @@ from secrets import token_hex
 
 from contract.counters import Reading
 from contract.keys import limits_rebuilt
+from contract.servers import Server
 from proxy.cluster import Map, load
 from proxy.limits.batch import Answer
 from proxy.limits.counts import Counts
@@ -23,7 +24,7 @@ from proxy.limits.held import Held
 from proxy.limits.items import Counter, Limits, Verdict
 from proxy.limits.shard import Shard, Worker
 from proxy.limits.shares import Shares
-from proxy.valkey import Server, ValkeyError, dial
+from proxy.valkey import ValkeyError, dial
 
 logger = logging.getLogger(__name__)
 
