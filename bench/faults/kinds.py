@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from bench.faults.platform import wait
+from bench.faults.platform import Platform, wait
 from bench.faults.run import Run
 from contract.keys import USAGE_STREAM
+from contract.usage import UsageEvent, encode
 
 GATEWAY, WORKER = "config.gateway", "launch.worker"
 VALKEY, POSTGRES = "valkey-server", "bin/postgres"
@@ -70,10 +73,10 @@ def fill_the_disk(run: Run) -> str:
             time.sleep(1)
         finally:
             filler.unlink()
-    return f"{load.codes['usage_unrecordable']} refused as usage_unrecordable"
+    return "Valkey stood still meanwhile"
 
 
-def kill_the_gateway_on_a_full_disk(run: Run) -> str:
+def kill_the_gateway_on_a_full_disk(run: Run) -> None:
     filler = fill(run.platform.var / "journal")
     try:
         pids = run.platform.kill(GATEWAY)
@@ -81,7 +84,6 @@ def kill_the_gateway_on_a_full_disk(run: Run) -> str:
         time.sleep(3)
     finally:
         filler.unlink()
-    return f"{run.load.codes['usage_unrecordable']} refused as usage_unrecordable"
 
 
 def fill(directory: Path) -> Path:
@@ -109,14 +111,28 @@ def repeat_and_reorder(run: Run) -> str:
 
 
 def poison(run: Run) -> str:
+    """Entries that are no events, and one that only PostgreSQL refuses, after a few tries."""
     platform, valkey = run.platform, run.platform.valkey()
-    before = platform.ask("SELECT count(*) FROM public.analytics_poisonentry")[0][0]
-    bodies = [b"\x00garbage", b"", b"\x93\x01\x02\x03", b"\xc1" * 100_000]
-    for body in bodies:
-        valkey.xadd(USAGE_STREAM, {"e": body})
-    refused = lambda: platform.ask("SELECT count(*) FROM public.analytics_poisonentry")[0][0]  # noqa: E731
-    wait(lambda: refused() == before + len(bodies), "they are set aside", 20)
+    refused = "SELECT count(*) FROM public.analytics_poisonentry"
+    (before,) = platform.ask(refused)[0]
+    event = UsageEvent("f" * 32, time.time_ns() // 1000, "e" * 32, "GET", "/poison", 200)
+    bodies = [b"\x00garbage", b"", b"\x93\x01\x02\x03", b"\xc1" * 100_000, encode(event)]
+    with _refused_by_postgresql(platform, "path <> '/poison'"):
+        for body in bodies:
+            valkey.xadd(USAGE_STREAM, {"e": body})
+        wait(lambda: platform.ask(refused)[0][0] == before + len(bodies), "it is set aside", 30)
     return f"{len(bodies)} set aside"
+
+
+@contextmanager
+def _refused_by_postgresql(platform: Platform, condition: str) -> Iterator[None]:
+    change = "ALTER TABLE public.analytics_usagerecord"
+    with platform.database() as connection:
+        connection.execute(f"{change} ADD CONSTRAINT odd CHECK ({condition}) NOT VALID")
+        try:
+            yield
+        finally:
+            connection.execute(f"{change} DROP CONSTRAINT odd")
 
 
 def clients_leave_in_mid_stream(run: Run) -> str:
