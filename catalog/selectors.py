@@ -8,7 +8,7 @@ from itertools import combinations
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from catalog.models import Api, Deployment, Publication, Route, Subscription
+from catalog.models import Api, Deployment, Limit, Publication, Route, Subscription
 from tenants.models import Domain
 
 
@@ -70,6 +70,18 @@ def unpriced_models(currency: str) -> list[str]:
     return list(
         deployments.order_by("model__name").values_list("model__name", flat=True).distinct()
     )
+
+
+def apis_without_users(limit: Limit) -> list[str]:
+    """Names of the APIs whose calls a limit for each end user refuses: they name nobody."""
+    apis = Api.objects.filter(user_from="").exclude(state=Api.State.RETIRED)
+    subscriptions = Subscription.objects.filter(status=Subscription.Status.APPROVED)
+    if limit.place == "plan":
+        apis = apis.filter(subscriptions__in=subscriptions.filter(plan=limit.plan))
+    elif limit.place in ("application", "key"):
+        application = limit.application or limit.key.application
+        apis = apis.filter(subscriptions__in=subscriptions.filter(application=application))
+    return list(apis.order_by("name").values_list("name", flat=True).distinct())
 
 
 def path_shape(path: str) -> str:

@@ -18,7 +18,7 @@ from catalog.admin.limit_cells import Uses, limit_section, tier_section
 from catalog.admin.limit_forms import LimitForm
 from catalog.models import Limit
 from catalog.models.limits import PLACES
-from catalog.selectors import unpriced_models
+from catalog.selectors import apis_without_users, unpriced_models
 from catalog.services import limits
 from tenants.sites import tenant_site
 
@@ -27,16 +27,20 @@ _CLOSED = "While Valkey cannot be reached, calls under it are refused: nothing i
 FAILS = {"calls": _OPEN, "concurrency": _OPEN, "tokens": _CLOSED, "cost": _CLOSED}
 
 
-def refused_models(limit: Limit) -> list[str]:
-    """A sentence where some models have no price that a budget could be held by."""
-    names = unpriced_models(limit.currency) if limit.measure == Limit.Measure.COST else []
-    if not names:
-        return []
-    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    return [
-        f"Calls to these models are refused under it, since they have no complete price in "
-        f"{limit.currency}: {listed}."
-    ]
+def warnings(limit: Limit) -> list[str]:
+    """A sentence for each kind of call that the limit refuses, since it cannot be counted."""
+    found = []
+    if limit.measure == Limit.Measure.COST and (names := unpriced_models(limit.currency)):
+        why = f"they have no complete price in {limit.currency}"
+        found.append(f"Calls to these models are refused under it, since {why}: {_few(names)}.")
+    if limit.per == Limit.Per.USER and (names := apis_without_users(limit)):
+        why = "they do not say what names an end user"
+        found.append(f"Calls to these APIs are refused under it, since {why}: {_few(names)}.")
+    return found
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 class PlaceFilter(SimpleListFilter):
@@ -120,13 +124,13 @@ class LimitAdmin(CatalogAdmin):
     def panel(self, request: HttpRequest, obj: Limit) -> dict[str, Any]:
         return {
             **super().panel(request, obj),
-            "note": " ".join([FAILS[obj.measure], *refused_models(obj)]),
+            "note": " ".join([FAILS[obj.measure], *warnings(obj)]),
             "sections": [limit_section(Uses(request.tenant, [obj]), obj)],
         }
 
     def save_model(self, request: HttpRequest, obj: Limit, form: Any, change: bool) -> None:
         limits.save_limit(limit=obj)
-        for sentence in refused_models(obj):
+        for sentence in warnings(obj):
             messages.warning(request, sentence)
 
     @display(description="At most", ordering="amount")

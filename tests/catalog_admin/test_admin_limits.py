@@ -10,7 +10,7 @@ from django.conf import settings
 from catalog import store
 from catalog.models import Limit
 from catalog.publish import publish
-from catalog.services import access
+from catalog.services import access, apis
 from contract import keys
 from contract.counters import slot_at
 from tests.catalog_admin.pages import below, of
@@ -80,6 +80,19 @@ def test_money_is_given_in_units_of_its_currency(client: Any, ours: Any, alice_t
     page = client.get(below("limit", row, "change/")).content.decode()
     assert 'value="12.5"' in page
     assert "12.50 EUR per calendar month" in page
+
+
+def test_apis_that_name_no_end_users_are_told(client: Any, published: Any, in_alice: Any) -> None:
+    body = form(window="hour", per="user", plan=str(published.plan.pk))
+    answer = client.post(of("limit", "add"), body, follow=True).content.decode()
+    assert "what names an end user: Weather." in answer
+    published.api.user_from = "claim:sub"
+    with in_alice:
+        apis.save_api(api=published.api)
+        row = Limit.objects.get(per="user")
+    page = client.get(below("limit", row, "change/")).content.decode()
+    assert "names an end user" not in page
+    assert "Counted for each end user as it calls." in page
 
 
 @pytest.mark.parametrize("model", ["application", "apikey"])
