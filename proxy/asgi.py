@@ -155,7 +155,6 @@ class Application:
         settings = self.settings
         sealer = Sealer(settings.secret_key)
         observer = Observer(settings)
-        self._stack.push_async_callback(observer.close)
         journal = observer.journal(settings.journal, settings.segment_bytes, settings.journal_bytes)
         self._stack.callback(journal.close)
         shipper = Shipper(journal, settings.redis_url)
@@ -176,6 +175,7 @@ class Application:
         self._stack.callback(self.gateway.close)
         self._watch_targets(self.gateway)
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
+        self._stack.push_async_callback(observer.close)
         _spare_collector()
 
     def _watch_targets(self, gateway: Gateway) -> None:

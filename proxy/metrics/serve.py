@@ -52,6 +52,7 @@ class Endpoint:
         path = _socket(settings.sockets, self._number)
         path.unlink(missing_ok=True)
         self._servers.append(await asyncio.start_unix_server(self._tell, path))
+        path.chmod(0o600)
         self._servers.append(
             await asyncio.start_server(
                 self._answer, settings.host, settings.port, reuse_port=True, limit=HEAD_LIMIT

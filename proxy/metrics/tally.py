@@ -84,7 +84,7 @@ class Tally:
         kind = "prompt" if event.prompt_id else "model" if event.model_id else "http"
         times = self.times[kind, event.streamed]
         times.first_byte.add(event.first_byte_us)
-        times.gateway.add(event.total_us - event.upstream_us)
+        times.gateway.add(max(0, event.total_us - event.upstream_us))
         if event.upstream_us:
             times.upstream.add(event.upstream_us)
         if event.error_code:

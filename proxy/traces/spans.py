@@ -82,13 +82,15 @@ def spans_of(call: Traced) -> list[Span]:
 def _server(call: Traced) -> Span:
     event = call.event
     route = _route(call)
+    name, port = _authority(call.host)
     attributes: dict[str, Value] = {
         "http.request.method": event.method,
         "http.response.status_code": event.status,
         "url.scheme": call.scheme,
         "url.path": event.path,
         "http.route": route,
-        "server.address": call.host,
+        "server.address": name,
+        "server.port": port,
         "client.address": call.client,
         "user_agent.original": call.agent,
         "network.protocol.version": "1.1",
@@ -162,6 +164,14 @@ def _inference(call: Traced, attempt: Attempt) -> dict[str, Value]:
         "hubpo.cost_micros": event.cost_micros,
     }
     return attributes | {name: value for name, value in numbers.items() if value is not None}
+
+
+def _authority(host: str) -> tuple[str, int | str]:
+    """Name and port of a Host field; an empty text where it names no port."""
+    name, _, port = host.rpartition(":")
+    if name and port.isdecimal():
+        return name.strip("[]"), int(port)
+    return host.strip("[]"), ""
 
 
 def _route(call: Traced) -> str:

@@ -22,6 +22,9 @@ from proxy.traces.export import Exporter
 from proxy.traces.spans import Attempt, Traced
 from proxy.upstream.pool import Lane, Pool, Response
 
+MOST_TEXT = 512
+"""Characters of a header field that a span tells."""
+
 _TRACEPARENT = b"traceparent"
 
 
@@ -74,7 +77,7 @@ class TracedGateway(Gateway):
             return Trace(new_trace_id(), "", "", exchange.started)
         if not parent.sampled:
             return None
-        state = exchange.headers.get(b"tracestate", b"").decode("latin-1")
+        state = exchange.headers.get(b"tracestate", b"")[:MOST_TEXT].decode("latin-1")
         return Trace(parent.trace_id, parent.span_id, state, exchange.started)
 
     async def _traced(self, trace: Trace, exchange: Exchange) -> None:
@@ -98,9 +101,9 @@ def _noted(trace: Trace, exchange: Exchange) -> Traced:
         state=trace.state,
         event=exchange.event(),
         scheme=exchange.scheme,
-        host=exchange.headers.get(b"host", b"").decode("latin-1"),
+        host=exchange.headers.get(b"host", b"")[:MOST_TEXT].decode("latin-1"),
         client=exchange.client,
-        agent=exchange.headers.get(b"user-agent", b"").decode("latin-1"),
+        agent=exchange.headers.get(b"user-agent", b"")[:MOST_TEXT].decode("latin-1"),
         tenant=exchange.tenant,
         attempts=trace.attempts,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -270,6 +271,14 @@ async def test_neither_keys_nor_paths_are_told(workers: Workers, site: Site) -> 
     assert site.snapshot.slug in text
     for secret in (site.key, "a-path-of-its-own", "in-the-query", "nowhere"):
         assert secret not in text
+
+
+def test_the_guide_explains_every_metric(workers: Workers) -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text()
+    section = guide.split("## Metrics and traces")[1].split("\n## ")[0]
+    served = re.findall(r"^# TYPE (\w+) ", workers.text(), re.MULTILINE)
+    assert len(served) > 25
+    assert [name for name in served if f"`{name}`" not in section] == []
 
 
 def test_only_metrics_are_at_the_port(workers: Workers) -> None:

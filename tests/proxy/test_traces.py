@@ -426,6 +426,24 @@ async def test_only_so_many_calls_wait_for_the_collector_and_the_rest_is_counted
     assert sizes == [128, 128, 44]
 
 
+@pytest.mark.parametrize(
+    ("host", "address", "port"),
+    [
+        ("acme.example", "acme.example", None),
+        ("acme.example:8080", "acme.example", 8080),
+        ("[::1]:80", "::1", 80),
+        ("[::1]", "::1", None),
+        ("", None, None),
+    ],
+)
+def test_the_address_that_was_called_is_told_in_two_parts(
+    host: str, address: str | None, port: int | None
+) -> None:
+    (span,) = spans.spans_of(msgspec.structs.replace(TRACED, host=host))
+    told = plain(span["attributes"])
+    assert (told.get("server.address"), told.get("server.port")) == (address, port)
+
+
 def test_an_endpoint_must_be_an_address() -> None:
     for endpoint in ("collector:4318", "ftp://collector", "http://"):
         with pytest.raises(ValueError, match="HUBPO_OTLP_ENDPOINT"):
