@@ -6,7 +6,7 @@ SETUP := sh platform/launch/bootstrap.sh
 export PYTHONPATH := platform:.
 .DEFAULT_GOAL := help
 
-.PHONY: up roll test check fmt bench bench-scale bench-policies bench-profile bench-ingest bench-peers faults lock help
+.PHONY: up roll test check fmt bench bench-scale bench-policies bench-limits bench-profile bench-ingest bench-peers faults lock help
 
 help:
 	@echo "make up     run the platform here, in the foreground"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench  measure the gateway; make bench-peers installs what it is compared with"
 	@echo "make bench-scale    measure workers, tenants, open connections and memory"
 	@echo "make bench-policies  measure what each check adds to a call"
+	@echo "make bench-limits   measure checks of limits, and how exact they are over workers"
 	@echo "make bench-profile  show where the time of a call goes"
 	@echo "make bench-ingest  measure how fast usage gets into the tables"
 	@echo "make faults  do faults to the platform under load, and compare what is recorded"
@@ -58,6 +59,10 @@ bench-scale:
 bench-policies:
 	@$(SETUP) requirements-dev.txt
 	@exec $(PY) -m bench.policies $(ARGS)
+
+bench-limits:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.limits $(ARGS)
 
 bench-profile:
 	@$(SETUP) requirements-dev.txt

@@ -1,8 +1,8 @@
 """What an AI call may use at most, guessed before it is made.
 
 Input: half a token for each byte of the request, which is twice what English takes and
-about what other scripts do; what looks like an attachment in base64 counts 2,000 tokens
-or, if that is more, a hundredth of its bytes. Output: ``max_tokens`` or
+about what other scripts do; an attachment in base64 counts 2,000 tokens or, if that is
+more, a hundredth of its bytes. Output: ``max_tokens`` or
 ``max_completion_tokens`` times ``n``; ``DEFAULT_OUTPUT`` where the request does not say;
 none for embeddings. Cost: these at the dearest of the model's deployments.
 
@@ -36,7 +36,9 @@ BYTES_A_TOKEN = 2
 UNDECLARED = 65_536
 ATTACHED_BYTES_A_TOKEN = 100
 
-_attachments = re.compile(rb"[A-Za-z0-9+/_=-]{1024,}").finditer
+# A data URL, or the base64 of "input_audio".
+_MARKS = (b"base64,", b'"data"')
+_attachments = re.compile(rb'(?:base64,|"data"\s*:\s*")([A-Za-z0-9+/_=-]+)').finditer
 
 
 class _Asked(Struct):
@@ -97,10 +99,11 @@ def _prices(model: ModelRuntime) -> tuple[Prices, ...]:
 def input_tokens(body: bytes) -> int:
     """Of text or JSON."""
     plain, tokens = len(body), 0
-    for attachment in _attachments(body):
-        size = attachment.end() - attachment.start()
-        plain -= size
-        tokens += max(ATTACHMENT, size // ATTACHED_BYTES_A_TOKEN)
+    if any(mark in body for mark in _MARKS):
+        for attachment in _attachments(body):
+            size = len(attachment[1])
+            plain -= size
+            tokens += max(ATTACHMENT, size // ATTACHED_BYTES_A_TOKEN)
     return tokens + -(-plain // BYTES_A_TOKEN)
 
 
