@@ -19,6 +19,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from proxy_servers import (
     ROOT,
+    SERVER,
     Call,
     GatewayProcess,
     Site,
@@ -33,6 +34,9 @@ from contract import snapshot
 from contract.usage import UsageEvent
 from proxy.metrics import collect, families, tally
 from proxy.snapshot import Holder
+
+OWN_SERVER = SERVER == "proxy.server:Protocol"
+"""Another one does not tell us of connections, nor of what it could not read."""
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -138,7 +142,7 @@ async def test_calls_of_no_tenant_are_counted_too(workers: Workers, site: Site) 
         while client.recv(1024):
             pass
     after = workers.scrape()
-    for code in ("tenant_unknown", "malformed_request"):
+    for code in ("tenant_unknown", "malformed_request")[: 2 if OWN_SERVER else 1]:
         grown = value(after, "hubpo_errors_total", code=code)
         assert grown == value(before, "hubpo_errors_total", code=code) + 1
 
@@ -234,7 +238,7 @@ async def test_what_is_open_now_is_told(workers: Workers, site: Site, upstream: 
     samples = workers.scrape()
     target = f"http://127.0.0.1:{upstream.port}"
     assert value(samples, "hubpo_calls_in_flight", tenant=site.snapshot.slug) == 1
-    assert value(samples, "hubpo_client_connections") >= 1
+    assert value(samples, "hubpo_client_connections") >= OWN_SERVER
     assert value(samples, "hubpo_upstream_connections", target=target, state="active") == 1
     release.set()
     assert (await call).text == "done"
