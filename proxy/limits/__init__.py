@@ -15,7 +15,8 @@ Mutable state shared between calls, one of the two places that have any (the oth
 All limits of a call are taken together, over all measures: a call that one refuses uses up
 none. A sliding counter never grants more than its amount in any window. It keeps 60 slots a
 window, by Valkey's own clock, so a used unit comes free up to 1/60 window late and never
-early. A clock that jumps backwards grants less, not more.
+early. Where that clock jumps backwards, what was used counts for a window more. The clocks of
+gateways do not matter.
 
 Where Valkey is gone or slow, calls pass uncounted, except under limits of tokens and cost,
 which refuse them.

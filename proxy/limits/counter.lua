@@ -13,7 +13,13 @@ local function sliding(key, window)
   local slot = math.floor(now / width)
   local state = redis.call('HMGET', key, 'n', 'f')
   local n, first = tonumber(state[1]) or 0, tonumber(state[2]) or slot
-  if first < slot - 60 then
+  if first > slot then
+    -- The clock went back: as though all had been used now, so that it is free a window from now.
+    redis.call('DEL', key)
+    redis.call('HSET', key, 'n', n, 'f', slot, slot, n)
+    redis.call('PEXPIRE', key, math.ceil(width * 62 / 1000))
+    first = slot
+  elseif first < slot - 60 then
     if first < slot - 180 then
       redis.call('DEL', key)
       n, first = 0, slot
@@ -27,7 +33,7 @@ local function sliding(key, window)
       redis.call('HSET', key, 'n', n, 'f', first)
     end
   end
-  return {n = n, first = first, slot = math.max(slot, first), width = width}
+  return {n = n, first = first, slot = slot, width = width}
 end
 
 local function spending(key, window)
@@ -75,6 +81,8 @@ local function holding(key)
   for name, deadline in pairs(deadlines) do
     if deadline > now then
       h.n = h.n + (amounts[name] or 0)
+      -- The clock went back.
+      if deadline > now + LEASE then redis.call('HSET', key, 'd:' .. name, now + LEASE) end
     else
       redis.call('HDEL', key, name, 'd:' .. name)
     end

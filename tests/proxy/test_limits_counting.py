@@ -13,6 +13,7 @@ import pytest
 from contract.keys import limits_rebuilt
 from contract.periods import period_at
 from proxy.limits import NEVER, UNKNOWN, Held, Item, Limiter, Limits, Verdict, shares
+from proxy.limits.scripts import LEASE_SECONDS
 
 _numbers = count(time.time_ns())
 
@@ -151,6 +152,32 @@ async def test_the_wait_that_is_told_is_enough(limiter: Limiter, tenant: str) ->
     assert 0 < verdict.wait <= 1_020_000
     await asyncio.sleep(verdict.wait / 1e6 + 0.001)
     assert await allowed(limiter, wanted, 1) == 1
+
+
+async def test_a_clock_that_goes_back_an_hour_costs_a_window_and_no_more(
+    limiter: Limiter, tenant: str, proxy_valkey: Any
+) -> None:
+    """The counters are made to look as they do when Valkey's clock was an hour ahead."""
+    wanted = Limits((item(tenant, amount=5), item(tenant, "concurrency", 5)))
+    for _ in range(5):
+        await hold(limiter, wanted)
+    spent, at_once = wanted.counters
+    client = proxy_valkey.client()
+    fields = client.hgetall(spent.key)
+    client.delete(spent.key)
+    later = {b"n": fields.pop(b"n"), b"f": int(fields.pop(b"f")) + 3600}
+    later |= {str(int(slot) + 3600).encode(): count for slot, count in fields.items()}
+    client.hset(spent.key, mapping=later)
+    for name, value in client.hgetall(at_once.held).items():
+        if name.startswith(b"d:"):
+            client.hset(at_once.held, name, int(value) + 3_600_000_000)
+    verdict, _ = await hold(limiter, wanted)
+    assert (verdict.allowed, verdict.tight) == (False, 0)
+    assert 59_000_000 < verdict.wait <= 61_100_000
+    deadlines = [
+        int(value) for name, value in client.hgetall(at_once.held).items() if name.startswith(b"d:")
+    ]
+    assert max(deadlines) <= (time.time() + LEASE_SECONDS + 1) * 1e6
 
 
 async def test_a_refused_call_consumes_nothing_of_its_other_limits(
