@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from proxy.metrics import vitals
 from proxy.metrics.families import Family
-from proxy.metrics.tally import CountedJournal, Tally
+from proxy.metrics.tally import OTHER, CountedJournal, Tally
 from proxy.metrics.vitals import Lag
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 PIECE = 500
 """Rows that are read in one go: a few milliseconds."""
+MOST_TARGETS = 1_000
+"""Targets whose connections are told apart; the others together."""
 
 
 class Worker:
@@ -186,8 +188,9 @@ def _snapshots(holder: Holder) -> Iterator[Family]:
 def _connections(pool: Pool) -> Family:
     family = Family("hubpo_upstream_connections", "gauge", "Connections to targets.")
     counts: Counter[tuple[str, str]] = Counter()
-    for lane in pool.lanes:
-        target = f"{lane.target.scheme}://{lane.host.decode()}"
+    for number, lane in enumerate(pool.lanes):
+        named = number < MOST_TARGETS
+        target = f"{lane.target.scheme}://{lane.host.decode()}" if named else OTHER
         counts[target, "active"] += len(lane.active)
         counts[target, "idle"] += len(lane.idle)
         counts[target, "connecting"] += lane.connecting
