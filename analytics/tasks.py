@@ -17,7 +17,7 @@ from analytics.alerts.evaluate import evaluate_all
 from analytics.ingest import Stream, consume
 
 LOCK = "hubpo:usage:ingest"
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 6.0
 """How long nothing is ingested after an ingester was killed."""
 
 DRAIN_SECONDS = 20.0

@@ -19,7 +19,7 @@ from contract.keys import USAGE_STREAM
 from tenants.valkey import connect
 
 GROUP = "analytics"
-IDLE = 15.0
+IDLE = 6.0
 """Seconds after which an entry that was read but not acknowledged is claimed; no batch
 takes that long, and one that does is only done twice and counted once."""
 
