@@ -71,20 +71,29 @@ def records() -> Records:
     return _records[0]
 
 
-def prepare(snapshot: TenantSnapshot, *, first: bool) -> None:
-    """Before a snapshot is stored: fills what its calendar limits did not count so far.
+def due(snapshot: TenantSnapshot, *, first: bool) -> bool:
+    """Before a snapshot is stored: whether it has calendar limits that are to be filled after.
 
-    A tenant whose mark is lost is left to ``rebuild_lost``, which first waits for usage that
-    is not recorded yet; ``first`` says that it never had one. Raises StoreError and
-    django.db.Error.
+    The mark then says so too, for a worker, should this process not get so far. A tenant
+    whose mark is lost is left to ``rebuild_lost``, which first waits for usage that is not
+    recorded yet; ``first`` says that it never had one. Raises StoreError.
     """
     mark = read_mark(store.client().get(keys.limits_rebuilt(snapshot.tenant_id)))
     kinds = kinds_of(snapshot)
-    if mark is None and kinds == NOTHING:
-        set_mark(snapshot.tenant_id, kinds, again=False)
-    elif first if mark is None else mark[0] != kinds:
-        fill(snapshot)
-        set_mark(snapshot.tenant_id, kinds, again=kinds != NOTHING)
+    changed = first if mark is None else mark[0] != kinds
+    if changed and kinds != NOTHING:
+        set_mark(snapshot.tenant_id, kinds, again=0)
+        return True
+    if changed or (mark is None and kinds == NOTHING):
+        set_mark(snapshot.tenant_id, kinds)
+    return False
+
+
+def fill_twice(snapshot: TenantSnapshot) -> dict[str, int]:
+    """``fill`` now, and once more later by a worker."""
+    filled = fill(snapshot)
+    set_mark(snapshot.tenant_id, kinds_of(snapshot), again=AGAIN_SECONDS)
+    return filled
 
 
 def fill(snapshot: TenantSnapshot) -> dict[str, int]:
@@ -162,6 +171,7 @@ def read_mark(value: bytes | None) -> tuple[str, float] | None:
     return kinds, float(again or 0)
 
 
-def set_mark(tenant_id: str, kinds: str, *, again: bool) -> None:
-    when = time() + AGAIN_SECONDS if again else 0
+def set_mark(tenant_id: str, kinds: str, *, again: float | None = None) -> None:
+    """``again``: in how many seconds a worker is to fill the counters; None for never."""
+    when = 0 if again is None else time() + again
     store.client().set(keys.limits_rebuilt(tenant_id), f"{kinds}:{when:.0f}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from time import monotonic, sleep, time
 
+from django.db import DatabaseError
 from django_tenants.utils import tenant_context
 
 from catalog import limit_fill, store
@@ -25,7 +26,7 @@ def rebuild_lost() -> list[Tenant]:
     """Fills the counters of tenants that have lost theirs or are due for the second time.
 
     Runs every two seconds; as long as nothing is lost it costs one look at the marks. Raises
-    StoreError and django.db.Error.
+    StoreError.
     """
     tenants = list(every().select_related("tier"))
     with store.client().pipeline(transaction=False) as pipe:
@@ -37,10 +38,12 @@ def rebuild_lost() -> list[Tenant]:
     if lost and not _all_recorded():
         logger.warning("Counters of limits wait for usage to be recorded; tried again soon.")
         lost = []
-    for tenant in lost:
-        rebuild(tenant, again=True)
-    for tenant in due:
-        rebuild(tenant, again=False)
+    for tenant in [*lost, *due]:
+        try:
+            rebuild(tenant, again=tenant in lost)
+        except (DatabaseError, ValueError):
+            # One tenant's broken schema must not keep the others' counters empty.
+            logger.exception("The counters of tenant %s could not be filled", tenant.slug)
     return [*lost, *due]
 
 
@@ -48,11 +51,13 @@ def rebuild(tenant: Tenant, *, again: bool) -> dict[str, int]:
     """Fills the tenant's counters and sets its mark; returns what was used by counter."""
     with tenant_context(tenant):
         if not _has_calendar_limits(tenant):
-            set_mark(str(tenant.pk), NOTHING, again=False)
+            set_mark(str(tenant.pk), NOTHING)
             return {}
         snapshot = compile_snapshot(tenant, 0)
+    if again:
+        return limit_fill.fill_twice(snapshot)
     filled = limit_fill.fill(snapshot)
-    set_mark(snapshot.tenant_id, limit_fill.kinds_of(snapshot), again=again)
+    set_mark(snapshot.tenant_id, limit_fill.kinds_of(snapshot))
     return filled
 
 

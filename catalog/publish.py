@@ -98,9 +98,11 @@ def _publish(tenant: Tenant) -> Outcome:
     version = _next_version(in_force)
     blob = encode(msgspec.structs.replace(snapshot, version=version))
     try:
-        limit_fill.prepare(snapshot, first=not _published_before())
+        fill = limit_fill.due(snapshot, first=not _published_before())
         if not store.put(tenant_id, version, _digest(blob), blob):
             return Outcome.waiting("A newer version is in force already.")
+        if fill:
+            limit_fill.fill_twice(snapshot)
     except store.StoreError as error:
         return _record(Status.WAITING, version, problem=_cause(error))
     return _record(Status.PUBLISHED, version, digest=_digest(blob), size=len(blob))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from catalog import store
 from catalog.limit_rebuild import rebuild_lost
 from catalog.publish import publish
 from catalog.reconcile import reconcile
 from tenants.models import Tenant
+
+REBUILD_LOCK = "hubpo:limits:rebuild"
+REBUILD_SECONDS = 60.0
+"""How long nobody fills counters after a worker was killed while it did."""
 
 
 @shared_task(name="catalog.publish_tenant")
@@ -33,4 +38,11 @@ def reconcile_all() -> None:
 @shared_task(name="catalog.rebuild_limits")
 def rebuild_limits() -> None:
     """Fills calendar counters that were lost with Valkey; looks every two seconds."""
-    rebuild_lost()
+    lock = store.client().lock(REBUILD_LOCK, timeout=REBUILD_SECONDS, thread_local=False)
+    if not lock.acquire(blocking=False):
+        return
+    try:
+        rebuild_lost()
+    finally:
+        if lock.owned():
+            lock.release()

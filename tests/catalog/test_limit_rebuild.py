@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from analytics.ingest.stream import Stream
-from catalog import limit_fill, limit_rebuild, store
+from catalog import limit_fill, limit_rebuild, store, tasks
 from catalog.limit_counters import counted
 from catalog.models import Limit
 from catalog.publish import publish
@@ -199,6 +199,25 @@ def test_a_new_limit_knows_what_was_used_before_it(catalogue, alice_tenant, comm
         row.amount = 30
         save_limit(limit=row)
     assert store.client().get(keys.limits_rebuilt(str(alice_tenant.pk))) == mark
+
+
+def test_one_at_a_time_and_one_tenants_trouble_is_its_own(
+    charlie_tenant, rows, alice_tenant, caplog
+):
+    tier = charlie_tenant.tier
+    tier.max_calls_per_month = 9
+    tier.save()
+    type(charlie_tenant).objects.filter(pk=charlie_tenant.pk).update(time_zone="Mars/Base")
+    happen(alice_tenant, NOON, 2, **ours(rows))
+    lock = store.client().lock(tasks.REBUILD_LOCK, timeout=5, thread_local=False)
+    assert lock.acquire(blocking=False)
+    tasks.rebuild_limits()
+    lock.release()
+    assert used(alice_tenant)["", "tenant", "", "calls", "day"] == 0
+    tasks.rebuild_limits()
+    assert used(alice_tenant)["", "tenant", "", "calls", "day"] == 2
+    assert "counters of tenant charlie" in caplog.text
+    assert not store.client().exists(tasks.REBUILD_LOCK)
 
 
 def test_another_tenants_usage_and_invented_usage_do_not_count(charlie_tenant, rows, alice_tenant):
