@@ -104,6 +104,7 @@ class Exchange:
     stopped: bool = False
     """The worker stops and does not wait for its end."""
     finished: bool = False
+    """The answer is on its way to its end: what has failed before must end the connection."""
     recorded: bool = False
 
     model_id: str = ""
@@ -242,9 +243,10 @@ class Exchange:
     def finish(self, last: bytes = b"") -> Awaitable[None]:
         """Ends the answer."""
         self.response_bytes += len(last)
-        self.finished = True
         self.record()
-        return self.send_end(last)
+        sent = self.send_end(last)
+        self.finished = True
+        return sent
 
     def respond(
         self, status: int, headers: Headers, body: bytes, length: int | None = None
@@ -255,10 +257,11 @@ class Exchange:
             headers = headers + self.added_headers
         size = len(body)
         self.response_bytes = size
-        self.finished = True
         self.first_byte_us = (perf_counter_ns() - self.started) // 1000
         self.record()
-        return self.send_whole(status, headers, body, size if length is None else length)
+        sent = self.send_whole(status, headers, body, size if length is None else length)
+        self.finished = True
+        return sent
 
     # The record
 

@@ -84,9 +84,8 @@ def of(exchange: Exchange) -> Estimate | None:
     if api is None or tenant is None or api.prompt is None:
         return None
     prompted = tenant.models_by_id.get(api.prompt.prompt.model_id)
-    length = exchange.headers.get(b"content-length", b"")
     return Estimate(
-        _prompt_tokens(api.prompt, int(length) if length.isdigit() else UNDECLARED),
+        _prompt_tokens(api.prompt, UNDECLARED if exchange.length is None else exchange.length),
         output_tokens(_encode(api.prompt.prompt.parameters)),
         () if prompted is None else _prices(prompted),
     )

@@ -8,10 +8,10 @@ or fewer of them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
@@ -22,22 +22,24 @@ HELD_LIMIT = 1_048_576
 # A quote inside a JSON string is escaped, so this finds only keys.
 _HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{').search
 
+Tokens = Annotated[int, Meta(ge=0, le=1 << 40)]
+"""What says otherwise is taken for no report at all."""
 
 _LINE_BREAKS = (b"\n", b"\r\n")
 _BLANK = (b"\n\n", b"\n\r\n")
 
 
 class PromptDetails(Struct):
-    cached_tokens: int | None = None
+    cached_tokens: Tokens | None = None
 
 
 class CompletionDetails(Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Tokens | None = None
 
 
 class Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
 

@@ -3,6 +3,7 @@
 -- but what is held, one below 0 is a calendar period whose end, in Unix seconds, is its negative.
 
 local LEASE, KEPT = 10000000, 172800
+local MOST = 2 ^ 53 -- of what can be counted without loss
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local worker = ARGV[1]

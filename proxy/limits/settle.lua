@@ -12,7 +12,11 @@ while a <= #ARGV do
       local key, held, freed = KEYS[tonumber(ARGV[i])], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 3])
       local used = tonumber(ARGV[i + 4])
       if held > 0 and freed > 0 then release(KEYS[held], freed) end
-      if used > 0 then spend(key, spending(key, tonumber(ARGV[i + 2])), used) end
+      if used > 0 then
+        local c = spending(key, tonumber(ARGV[i + 2]))
+        used = math.min(used, MOST - c.n)
+        if used > 0 then spend(key, c, used) end
+      end
     end
     redis.call('SET', seen, number, 'EX', 3600)
   end

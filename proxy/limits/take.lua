@@ -33,6 +33,7 @@ local a = 2
 
 local function read_part()
   local key, other, limit = KEYS[tonumber(ARGV[a])], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  limit = math.min(limit, MOST)
   local part = {key = key, limit = limit, unit = 1, c = spending(key, tonumber(ARGV[a + 3]))}
   a = a + 4
   part.free = limit - part.c.n - part.c.taken
