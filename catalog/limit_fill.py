@@ -2,8 +2,8 @@
 
 Gateways count in Valkey, in a counter's field ``u``. What it cannot know, because Valkey was
 emptied or because the limit is younger than its period, goes into ``b`` from here: what the
-records say, less ``u``. That is never too much, since whatever ``u`` counted is on its way
-into the records; and as more of them arrive a later filling only raises it. So a counter is
+records say, less ``u``. That counts nothing twice, since whatever ``u`` counted is in the records
+or on its way there; and as more of them arrive a later filling only raises it. So a counter is
 filled twice, the second time when usage that was held up in a gateway's journal has come in.
 
 The tenant's mark (``contract.keys.limits_rebuilt``) is set after the first filling. It tells
