@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from bench.cases import REST_GET
 from bench.measure import job, under_load
 from bench.subjects.hubpo import valkey, worker
 from bench.subjects.processes import LOAD_CORE, free_port, upstream
+from config import env
 
 METRICS = "HUBPO_METRICS_PORT"
 ENDPOINT = "HUBPO_OTLP_ENDPOINT"
@@ -54,11 +56,13 @@ def _cost(upstream_port: int, settings: dict[str, str], seconds: float) -> float
     """Microseconds of CPU a call."""
     with tempfile.TemporaryDirectory(prefix="hubpo-observers-") as directory:
         work = Path(directory)
-        with valkey(work) as url, mock.patch.dict(os.environ, settings):
+        told = settings | {"HUBPO_VAR": str(work / "var")}
+        with valkey(work) as url, mock.patch.dict(os.environ, told):
             tenants.store(url, [tenants.small(upstream_port)])
             with worker(url, work / "var") as (port, pid):
                 call = job(port, [REST_GET.request(port)], REST_GET.answer) | {"seconds": seconds}
                 result, spent = under_load("bench.load", call, pid)
+            shutil.rmtree(env.run_dir(), ignore_errors=True)
     return round(spent / result["count"] * 1e6, 1)
 
 
