@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,18 +128,18 @@ def _cpu(pid: int) -> float:
 # Accuracy
 
 
-async def ask(url: str, limit: Limit, seconds: float) -> list[float]:
-    """When calls passed, by the machine's clock: one worker's part."""
+async def ask(url: str, limit: Limit, seconds: float) -> list[tuple[float, float]]:
+    """When calls that passed were asked for and answered, by the machine's clock."""
     gateway = Gateway(url)
     await gateway.limiter.start()
-    step, passed = step_of(limit), list[float]()
+    step, passed = step_of(limit), list[tuple[float, float]]()
     end = time.monotonic() + seconds
 
     async def client() -> None:
         while time.monotonic() < end:
             before = time.monotonic()
             if await check(step, gateway):
-                passed.append(before)
+                passed.append((before, time.monotonic()))
             await asyncio.sleep(0.001)
 
     await asyncio.gather(*(client() for _ in range(AT_ONCE)))
@@ -154,10 +154,11 @@ def accuracy(url: str, options: argparse.Namespace, mode: str) -> dict[str, Any]
     workers = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(options.workers)
     ]
-    passed = sorted(at for worker in workers for at in json.loads(worker.communicate()[0]))
+    passed = [pair for worker in workers for pair in json.loads(worker.communicate()[0])]
+    asked, answered = sorted(a for a, _ in passed), sorted(b for _, b in passed)
+    # Each was let through between the two: so many were, at least, in some window.
     most = max(
-        bisect_right(passed, begin + options.window - 1e-9) - index
-        for index, begin in enumerate(passed)
+        bisect_left(answered, begin + options.window) - index for index, begin in enumerate(asked)
     )
     row = {"mode": mode, "limit": options.amount, "most": most, "passed": len(passed)}
     print(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from limits_cast import chat, counted, known, model, planned, with_ai
-from proxy_servers import Call, GatewayProcess
+from proxy_servers import Call, GatewayProcess, answer
 
 from contract import keys, snapshot
 from contract.periods import period_at
@@ -87,8 +87,8 @@ async def test_of_200_calls_at_once_ten_are_under_way(
             for _ in range(100)
         ]
         refused = 0
-        for answer in asyncio.as_completed(calls, timeout=20):
-            refused += (await answer).status_code == 429
+        for call in asyncio.as_completed(calls, timeout=20):
+            refused += (await call).status_code == 429
             if refused == 190:
                 gate.set()
         assert Counter(call.result().status_code for call in calls) == {200: 10, 429: 190}
@@ -266,6 +266,21 @@ async def test_tokens_and_cost_are_settled_to_what_was_reported(ai_site: Any) ->
     streamed = await ai_site.call("/ask", "POST", json={"word": "it"})
     assert streamed.status_code == 200
     assert await settled(ai_site, "cost-USD", "tenant", month) == 100
+
+
+async def test_a_stream_is_settled_to_what_its_last_event_reports(
+    ai_site: Any, upstream: Any
+) -> None:
+    usage = b'{"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 31}}'
+    events = b"data: {}\n\ndata: " + usage + b"\n\ndata: [DONE]\n\n"
+
+    async def streams(call: Call, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(events, "200 OK", "Content-Type: text/event-stream"))
+
+    upstream.script = streams
+    await ai_site.publish(**planned(ai_site, Limit("tokens", 10_000, 600)))
+    assert (await chat(ai_site, stream=True)).status_code == 200
+    assert await settled(ai_site, "tokens", "subscription:sub-ai", "600") == 42
 
 
 async def test_a_provider_that_reports_nothing_is_settled_at_the_estimate(
