@@ -21,6 +21,7 @@ METHODS = {name.encode(): name for name in _METHODS.split()}
 _absolute = re.compile(
     rb"(https?)://([^/?#@]+)(/[^?#]*)?(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE
 ).fullmatch
+_host = re.compile(rb"[\w.~!$&'()*+,;=:%\[\]-]*").fullmatch
 _DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
@@ -33,9 +34,12 @@ def method(name: bytes) -> str:
 
 def check_host(head: RequestHead, *, old: bool) -> None:
     """There is one, or none in HTTP/1.0."""
-    hosts = [1 for name, _ in head.pairs if name == b"host"]
-    if len(hosts) != 1 and not (old and not hosts):
-        raise MalformedRequest("A request must have one Host header.")
+    hosts = [value for name, value in head.pairs if name == b"host"]
+    if len(hosts) != 1:
+        if hosts or not old:
+            raise MalformedRequest("A request must have one Host header.")
+    elif _host(hosts[0]) is None:
+        raise MalformedRequest("The Host header holds what no host name does.")
 
 
 def target(url: bytes, head: RequestHead) -> tuple[bytes, bytes]:

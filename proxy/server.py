@@ -77,6 +77,8 @@ class Call(Exchange):
     """The whole body is here, if perhaps not yet read."""
     expects: bool = False
     """The client waits for ``100 Continue`` before it sends the body."""
+    old: bool = False
+    """It came in HTTP/1.0."""
     endless: bool = False
     """The answer ends with the connection."""
     fault: GatewayError | None = None
@@ -195,11 +197,11 @@ class Call(Exchange):
 
     def send_head(self, status: int, headers: Headers, length: int | None) -> Awaitable[None]:
         if length is None and self.method != "HEAD" and status not in _BODILESS:
-            if self.connection.chunks_understood:
-                self.chunked = True
-            else:
+            if self.old:
                 self.endless = True
                 self.keep_alive = False
+            else:
+                self.chunked = True
         return self.connection.hold(self._head(status, headers, length))
 
     def send_body(self, chunk: bytes) -> Awaitable[None]:
@@ -273,7 +275,6 @@ class Protocol(asyncio.Protocol):
         "_unread",
         "_url",
         "application",
-        "chunks_understood",
         "client",
         "closing",
         "deadline",
@@ -295,7 +296,6 @@ class Protocol(asyncio.Protocol):
         self.lost = True
         self.closing = False
         """No further call is taken."""
-        self.chunks_understood = True
         self.deadline = 0.0
         """Loop time at which the connection is given up; 0 where the client is not awaited."""
         self._server = server_state
@@ -447,10 +447,13 @@ class Protocol(asyncio.Protocol):
             raise MalformedRequest("The gateway speaks HTTP/1.1.")
         rules.check_host(head, old=old)
         method = rules.METHODS.get(parser.get_method()) or rules.method(parser.get_method())
-        path, query = rules.target(url, head)
+        if url[:1] == b"/" and url.isascii() and b"#" not in url:
+            path, _, query = url.partition(b"?")
+        else:
+            path, query = rules.target(url, head)
         call = Call(self, method, path, query, head)
         if old:
-            self.chunks_understood = call.keep_alive = False
+            call.old, call.keep_alive = True, False
         elif b"connection" in head.fields:
             call.keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         if not call.body_done:
@@ -509,6 +512,10 @@ class Protocol(asyncio.Protocol):
     def answered(self, call: Call) -> None:
         """The last byte of the current answer has been written."""
         self._call = None
+        if not call.keep_alive:
+            # The client was told that nothing after it is answered.
+            self._ahead.clear()
+            self._fault = None
         if self.drained is None:
             self._proceed()
         else:
@@ -573,7 +580,9 @@ class Protocol(asyncio.Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self.resume_reading()
-            self.deadline = self.sweeper.now + LINGER_SECONDS
+            slow = self.transport.get_write_buffer_size() > 0
+            seconds = self.sweeper.stall_seconds if slow else LINGER_SECONDS
+            self.deadline = self.sweeper.now + seconds
         else:
             self.transport.close()
 
@@ -608,7 +617,7 @@ class Protocol(asyncio.Protocol):
         """Called by uvicorn, for each connection, when the worker is to stop: see ``Sweeper``."""
         patience = float(self._config.timeout_graceful_shutdown or STOP_SECONDS)
         self.sweeper.stop(max(patience - 1.0, patience / 2))
-        if self._call is not None and not self._call.status:
+        if self._call is not None and not self._call.status and not self._ahead:
             self._call.keep_alive = False
             self.closing = True
 

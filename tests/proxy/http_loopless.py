@@ -89,7 +89,9 @@ class Application:
         return 200, [], b"ok\n"
 
     def connect(self) -> Protocol:
-        config = SimpleNamespace(loaded_app=SimpleNamespace(data_plane=self))
+        config = SimpleNamespace(
+            loaded_app=SimpleNamespace(data_plane=self), timeout_graceful_shutdown=5
+        )
         state = SimpleNamespace(connections=set(), tasks=set())
         connection = Protocol(config, state, {}, asyncio.get_running_loop())
         connection.connection_made(Pipe())
@@ -108,5 +110,5 @@ async def outcome(connection: Protocol, reads: list[bytes]) -> tuple[list[Seen],
 
 async def settle() -> None:
     """Every call that is complete is answered."""
-    for _ in range(4):
+    for _ in range(8):
         await asyncio.sleep(0)

@@ -101,6 +101,8 @@ def _judge(request: Request, *, old: bool) -> None:
     lengths = request.values("content-length")
     if len(hosts) > 1 or (not hosts and not old):
         raise Bad
+    if hosts and not re.fullmatch(r"[A-Za-z0-9._~!$&'()*+,;=:%\[\]-]*", hosts[0]):
+        raise Bad
     if codings and (lengths or old or [coding.lower() for coding in codings] != ["chunked"]):
         raise Bad
     if len(lengths) > 1 or (lengths and not re.fullmatch("[0-9]{1,19}", lengths[0])):

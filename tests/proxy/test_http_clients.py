@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from http_loopless import Application, settle
 from http_wire import Wire
 from proxy_servers import GatewayProcess
 from test_http_requests import get, request
@@ -34,6 +35,61 @@ async def test_calls_sent_ahead_are_answered_in_order(
         wire.send(b"".join(get(alice_site, f"/orders/{number}") for number in range(30)))
         bodies = [(await wire.answer()).body.decode() for _ in range(30)]
     assert bodies == [f"/{number}" for number in range(30)]
+
+
+async def test_an_old_client_behind_a_new_one_does_not_change_its_answer(
+    gateway: Any, alice_site: Any, upstream: Any
+) -> None:
+    """The first answer is in chunks, although a client of HTTP/1.0 waits behind it."""
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.write(b"0\r\n\r\n")
+
+    upstream.script = script
+    old = get(alice_site).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with Wire(gateway.port) as wire:
+        wire.send(get(alice_site) + old)
+        first, second = await wire.answer(), await wire.answer()
+    assert (first.body, first.value("transfer-encoding")) == (b"hello", "chunked")
+    assert (second.body, second.value("transfer-encoding")) == (b"hello", None)
+
+
+async def test_a_worker_that_stops_answers_what_was_sent_ahead_and_then_says_so() -> None:
+    connection = Application().connect()
+    call = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    connection.data_received(call * 3)
+    connection.shutdown()
+    await settle()
+    said = connection.transport.said
+    assert said.count(b"HTTP/1.1 200 ") == 3
+    assert said.count(b"connection: close") == 1
+    assert said.endswith(b"connection: close\r\n\r\nok")
+    assert connection.transport.over
+
+
+async def test_the_last_answer_reaches_a_client_that_takes_its_time(
+    gateway: Any, alice_site: Any, upstream: Any
+) -> None:
+    size = 8 * MEGABYTE
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+
+    upstream.script = script
+    loop = asyncio.get_running_loop()
+    async with slow_reader(gateway.port) as client:
+        await loop.sock_sendall(client, get(alice_site, "/orders/7", "Connection: close"))
+        got, paused = 0, False
+        while data := await loop.sock_recv(client, 65536):
+            got += len(data)
+            if got > size - 20_000 and not paused:
+                paused = True
+                await asyncio.sleep(4)  # longer than a connection is kept that has taken all
+    assert got > size
 
 
 async def test_thousands_of_calls_in_one_read_wait_as_bytes(

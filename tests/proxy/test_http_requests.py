@@ -145,13 +145,14 @@ async def test_trailers_end_at_the_gateway(
 # Hosts, targets, versions
 
 
-@pytest.mark.parametrize("hosts", [[], ["{0}", "{0}"], ["{0}", "other"]])
 async def test_a_request_without_exactly_one_host_is_refused(
-    gateway: Any, alice_site: Any, upstream: Any, hosts: list[str]
+    gateway: Any, alice_site: Any, upstream: Any
 ) -> None:
-    lines = [f"Host: {host.format(alice_site.host)}" for host in hosts]
-    raw = "\r\n".join(["GET /orders/7 HTTP/1.1", *lines, f"X-API-Key: {alice_site.key}", "", ""])
-    await refused(gateway, raw.encode())
+    host = alice_site.host
+    for hosts in ([], [host, host], [host, "other"], ["a b"], [f"{host}/x"], [f"x@{host}"], ["é"]):
+        lines = [f"Host: {host}" for host in hosts] + [f"X-API-Key: {alice_site.key}", "", ""]
+        raw = "\r\n".join(["GET /orders/7 HTTP/1.1", *lines])
+        await refused(gateway, raw.encode())
     assert upstream.calls == []
 
 
