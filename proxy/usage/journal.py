@@ -214,12 +214,20 @@ class Journal:
     # The end
 
     def orphans(self) -> list[Orphan]:
-        """Takes over the files of workers that are gone. Raises OSError."""
+        """Takes over the files of workers that are gone. Raises OSError.
+
+        Those that cannot be read stay where they are.
+        """
         found = []
         for path in sorted(self.directory.glob(f"*{slot_files.SUFFIX}")):
             own = self._slots is not None and path == self._slots.path
             if not own and (slots := Slots.adopt(path)) is not None:
-                orphan = Orphan(slots)
+                try:
+                    orphan = Orphan(slots)
+                except OSError as error:
+                    logger.error("%s and what belongs to it cannot be read: %s", path, error)
+                    slots.close()
+                    continue
                 self.recovered += len(orphan.lost)
                 found.append(orphan)
         return found
@@ -251,6 +259,9 @@ class Orphan:
         self._slots = slots
         numbered = []
         for path in slots.path.parent.glob(f"{slots.path.stem}-*{SUFFIX}"):
+            if path.stat().st_size < HEADER:
+                path.unlink()  # Its worker died while it was made.
+                continue
             segment = Segment(path)
             numbered.append((segment.number, path, segment))
             segment.rest()
