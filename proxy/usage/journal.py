@@ -219,7 +219,8 @@ class Journal:
         Those that cannot be read stay where they are.
         """
         found = []
-        for path in sorted(self.directory.glob(f"*{slot_files.SUFFIX}")):
+        paths = sorted(self.directory.glob(f"*{slot_files.SUFFIX}"))
+        for path in [*paths, *self.directory.glob(f"*{slot_files.DRAFT}")]:
             own = self._slots is not None and path == self._slots.path
             if not own and (slots := Slots.adopt(path)) is not None:
                 try:

@@ -69,7 +69,7 @@ class Shipper:
             await self._ship_segment(segment)
             journal.recycle(segment)
         if journal.open is not None:
-            await self._ship_segment(journal.open)
+            await self._ship_segment(journal.open, journal.open.end)
         if monotonic() - self._looked >= ORPHAN_SECONDS:
             self._looked = monotonic()
             self._orphans += journal.orphans()
@@ -83,11 +83,12 @@ class Shipper:
             await self._ship_segment(segment)
             segment.rest()
         if orphan.lost:
-            logger.warning("%d calls were lost with a worker and are recorded.", len(orphan.lost))
+            logger.warning("Calls lost with a worker, and recorded: %d.", len(orphan.lost))
             await self._store(orphan.lost)
 
-    async def _ship_segment(self, segment: Segment) -> None:
-        while True:
+    async def _ship_segment(self, segment: Segment, end: int | None = None) -> None:
+        """All of it; of one that is still written, what was there before ``end``."""
+        while end is None or segment.cursor < end:
             events, cursor = segment.read(BATCH_BYTES)
             if not events:
                 return

@@ -16,6 +16,8 @@ from pathlib import Path
 from proxy.usage.files import WORD, Mapping, allocate, create
 
 SUFFIX = ".calls"
+DRAFT = ".draft"
+"""Of a file that is not ready; its worker may die before it is."""
 SLOT = 2048
 """Bytes of a slot: a word with the length, 0 where it is free, and an encoded event."""
 BLOCK = 512 * SLOT
@@ -40,7 +42,7 @@ class Slots:
 
         It gets its name only when nobody can take it for that of a dead worker.
         """
-        draft = path.with_suffix(".draft")
+        draft = path.with_suffix(DRAFT)
         descriptor = create(draft)
         slots = cls(path, descriptor)
         try:
