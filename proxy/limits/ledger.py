@@ -85,27 +85,33 @@ class Ledger:
         self._doubtful[counter.key] = counter
 
     def renew(self) -> None:
-        self._hold(self._held.values(), 0)
+        self._hold((counter for counter, _ in self._held.values()), 0)
 
     def restore(self) -> None:
         """After a new connection: first what was not answered, then what is held now."""
         for number, batch in self._flying.items():
             self._send(number, batch)
-        while self._due:
-            self._next()
-        nothing = {key: (counter, 0) for key, counter in self._doubtful.items()}
+        counters = self._doubtful
+        counters |= {key: counter for key, (counter, _) in self._held.items()}
+        counters |= {key: due.counter for key, due in self._due.items()}
         self._doubtful = {}
-        self._hold((nothing | self._held).values(), 1)
+        self._hold(counters.values(), 1)
+        self._flush()
 
-    def _hold(self, entries: Iterable[tuple[Counter, int]], replace: int) -> None:
-        tenants: dict[str, list[tuple[Counter, int]]] = {}
-        for entry in entries:
-            tenants.setdefault(entry[0].tenant_id if self._apart else "", []).append(entry)
+    def _amount(self, counter: Counter) -> int:
+        """What is held, and what is no longer and has still to be reported."""
+        held, due = self._held.get(counter.key), self._due.get(counter.key)
+        return (held[1] if held is not None else 0) + (due.freed if due is not None else 0)
+
+    def _hold(self, counters: Iterable[Counter], replace: int) -> None:
+        tenants: dict[str, list[Counter]] = {}
+        for counter in counters:
+            tenants.setdefault(counter.tenant_id if self._apart else "", []).append(counter)
         for held in tenants.values():
             for start in range(0, len(held), BATCH):
                 some = held[start : start + BATCH]
-                keys = {counter.held: place for place, (counter, _) in enumerate(some, 1)}
-                arguments: list[Part] = [self.worker, replace, *(amount for _, amount in some)]
+                keys = {counter.held: place for place, counter in enumerate(some, 1)}
+                arguments: list[Part] = [self.worker, replace, *map(self._amount, some)]
                 # After a failure the next connection restores.
                 self._link.call(HOLD, keys, arguments).add_done_callback(_heed)
 
@@ -136,12 +142,12 @@ class Ledger:
         self._flying = dict(sorted((self._flying | handover.flying).items()))
         for counter, amount in handover.held:
             self.add(counter, amount)
+        for due in handover.due:
+            self._report(due.counter, due.freed, due.used)
         if self._link.usable:
             for number, batch in handover.flying.items():
                 self._send(number, batch)
-            self._hold([self._held[counter.key] for counter, _ in handover.held], 1)
-        for due in handover.due:
-            self._report(due.counter, due.freed, due.used)
+            self._hold([counter for counter, _ in handover.held], 1)
 
     # Settling
 
