@@ -260,7 +260,11 @@ class ApiAdmin(CatalogAdmin):
                 {
                     "label": f"Approved subscriptions: {obj.subscribers_approved}",
                     "url": f"{subscriptions}?api__id__exact={obj.pk}",
-                }
+                },
+                {
+                    "label": f"Limits: {obj.limits.count()}",
+                    "url": f"{reverse('admin:catalog_limit_changelist')}?api__id__exact={obj.pk}",
+                },
             ],
         }
 

@@ -169,7 +169,9 @@ def test_counters_that_cannot_be_read_are_not_shown_as_unused(
 def test_a_list_of_one_things_limits(client: Any, ours: Any, alice_tenant: Any) -> None:
     with alice_tenant:
         Limit.objects.create(api=ours.api, amount=77, window="hour")
-    page = client.get(f"{of('limit')}?api__id__exact={ours.api.pk}").content.decode()
+    link = f"{of('limit')}?api__id__exact={ours.api.pk}"
+    assert f'href="{link}"' in client.get(below("api", ours.api, "change/")).content.decode()
+    page = client.get(link).content.decode()
     assert "77 calls per hour" in page
     assert "10 calls per minute" not in page
     assert "10 calls per minute" in client.get(f"{of('limit')}?on=plan").content.decode()
