@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -135,6 +136,34 @@ async def test_what_is_held_moves_with_its_tenants_keys(
         return [(r.used, r.reserved) for r in readings] == [(0, 0), (60, 0)]
 
     await until(settled)
+
+
+async def test_a_node_that_is_gone_leaves_the_others_tenants_alone(
+    cluster: Cluster, workers: list[SpreadLimiter], tenants: list[str]
+) -> None:
+    wanted = {tenant: limits(tenant) for tenant in tenants}
+    gone, *others = tenants
+    process = cluster.processes[cluster.node_of(limits_rebuilt(gone))]
+
+    async def passes(tenant: str) -> bool | None:
+        """None: it cannot be counted."""
+        verdict, held = await hold(workers[0], wanted[tenant], 1)
+        held.close((0, 0))
+        return None if verdict is None else verdict.allowed
+
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert await passes(gone) is None
+        began = time.monotonic()
+        assert [await passes(tenant) for tenant in (gone, *others)] == [None, True, True]
+        assert time.monotonic() - began < 0.2
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+    async def back() -> bool:
+        return bool(await passes(gone))
+
+    await until(back, 5.0)
 
 
 async def test_gateways_follow_changes_count_and_ship_usage_through_a_cluster(

@@ -34,6 +34,7 @@ class Cluster(Valkey):
             directory.mkdir()
             command = [get_binary_path(), "--port", str(port), "--bind", "127.0.0.1"]
             command += ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+            command += ["--cluster-require-full-coverage", "no"]
             command += ["--save", "", "--dir", str(directory)]
             self.processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
         for number, node in enumerate(self.nodes):
