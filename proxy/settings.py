@@ -28,7 +28,7 @@ class Traces(Struct, frozen=True):
 
 class Settings(Struct, frozen=True):
     redis_url: str
-    """``redis://``, ``rediss://`` or ``unix:///path``, with optional credentials and database."""
+    """A single server or a cluster; see ``proxy.valkey.servers``."""
     snapshots: Path
     """Directory of the last good copies; shared by all workers of a machine."""
     journal: Path
