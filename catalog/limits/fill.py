@@ -23,7 +23,7 @@ from uuid import UUID
 import msgspec
 
 from catalog import store
-from catalog.limit_counters import Counted, counted, placed
+from catalog.limits.counters import Counted, counted, placed
 from contract import keys
 from contract.periods import KEPT_SECONDS, Period, period_at
 from contract.snapshot import TenantSnapshot

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from catalog import store
-from catalog.limit_counters import Counted, counted
+from catalog.limits.counters import Counted, counted
 from catalog.snapshot import compile_snapshot
 from contract import keys
 from contract.counters import read

@@ -8,8 +8,9 @@ from time import monotonic, sleep, time
 from django.db import DatabaseError
 from django_tenants.utils import tenant_context
 
-from catalog import limit_fill, store
-from catalog.limit_fill import NOTHING, read_mark, set_mark
+from catalog import store
+from catalog.limits import fill as limit_fill
+from catalog.limits.fill import NOTHING, read_mark, set_mark
 from catalog.models import Limit
 from catalog.reconcile import every
 from catalog.snapshot import compile_snapshot

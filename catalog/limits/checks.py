@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
-from catalog.limit_counters import placed
+from catalog.limits.counters import placed
 from contract.policies import Limit
 from contract.snapshot import TenantSnapshot
 
