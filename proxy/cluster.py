@@ -31,7 +31,7 @@ class Map:
     """Which server has which slots, as the cluster said last."""
 
     def __init__(self, ranges: list[tuple[int, Server]]) -> None:
-        """``ranges``: first slot and server, in order and without gaps."""
+        """``ranges``: first slot and server, in order, from 0."""
         self._starts = [start for start, _ in ranges]
         self._servers = [server for _, server in ranges]
 
@@ -62,18 +62,14 @@ async def load(url: str, known: set[Server] | None = None) -> Map:
 
 
 def _read(reply: list[Any], asked: Server) -> Map:
-    """Raises ValkeyError where slots are missing."""
-    ranges = []
-    following = 0
-    for start, end, (host, port, *_), *_ in sorted(reply, key=lambda entry: int(entry[0])):
-        if start != following:
-            break
-        following = end + 1
+    """A slot that nobody has is put down to a neighbour, who will say so. Raises ValkeyError."""
+    ranges: list[tuple[int, Server]] = []
+    for start, _, (host, port, *_), *_ in sorted(reply, key=lambda entry: int(entry[0])):
         name = (host or b"").decode()
         server = structs.replace(asked, host=name if name not in ("", "?") else asked.host)
-        ranges.append((start, structs.replace(server, port=port)))
-    if following != SLOTS:
-        raise ValkeyError(f"Nobody has slot {following} of the cluster.")
+        ranges.append((start if ranges else 0, structs.replace(server, port=port)))
+    if not ranges:
+        raise ValkeyError("The cluster has given its slots to nobody.")
     return Map(ranges)
 
 

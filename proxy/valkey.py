@@ -27,7 +27,17 @@ class ValkeyError(Exception):
 
 
 class Redirected(ValkeyError):
-    """A node of a cluster did nothing, since another one has the key, or will have it soon."""
+    """A node of a cluster did nothing: another one has the keys, or will have them soon, or
+    nobody has them.
+
+    ``kind`` is MOVED, ASK, TRYAGAIN or CLUSTERDOWN; ``place`` is ``host:port`` after the first
+    two, else empty.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.kind, _, rest = text.partition(" ")
+        self.place = rest.rpartition(" ")[2] if self.kind in ("MOVED", "ASK") else ""
 
 
 _REDIRECTIONS = ("MOVED ", "ASK ", "TRYAGAIN ", "CLUSTERDOWN ")

@@ -8,7 +8,7 @@ says how many it grants.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 
 from msgspec import Struct
@@ -16,10 +16,10 @@ from msgspec import Struct
 from proxy.limits.books import Books
 from proxy.limits.held import Held
 from proxy.limits.items import Counter, Limits, Verdict
-from proxy.limits.link import Link
+from proxy.limits.link import Link, heed
 from proxy.limits.scripts import TAKE
 from proxy.limits.shares import Shares
-from proxy.valkey import Part
+from proxy.valkey import Part, Redirected
 
 IN_FLIGHT = 2
 """Calls on their way at once. Checks that come meanwhile are gathered for the next."""
@@ -38,18 +38,27 @@ class Group(Struct, eq=False):
     waiting: list[Answer]
     held: list[Held]
     counters: tuple[Counter, ...] = ()
+    until: float = 0.0
+    """By the loop's clock, how long a node's word that the keys are elsewhere is followed."""
 
 
 class Batch:
     def __init__(
-        self, worker: str, link: Link, books: Books, shares: Shares, *, apart: bool
+        self,
+        worker: str,
+        link: Link,
+        books: Books,
+        shares: Shares,
+        elsewhere: Callable[[list[Group], Redirected], None] | None,
     ) -> None:
-        """``apart``: tenants may not share a script call, as in a cluster."""
+        """``elsewhere`` takes the groups of a tenant whose keys are not here, in a cluster; there
+        tenants may not share a script call. None: on a single server.
+        """
         self._worker = worker
         self._link = link
         self._books = books
         self._shares = shares
-        self._apart = apart
+        self._elsewhere = elsewhere
         self._loop = asyncio.get_running_loop()
         self._merged: dict[Limits, Group] = {}
         self._single: list[Group] = []
@@ -84,6 +93,15 @@ class Batch:
             self._loop.call_soon(self.flush)
         return self._loop.create_future()
 
+    def put(self, groups: list[Group], *, asking: bool = False) -> None:
+        """Takes checks over from another node. ``asking``: it will have their keys soon."""
+        if asking:
+            self._send(groups, asking=True)
+            return
+        if not self._merged and not self._single and self._flying < IN_FLIGHT:
+            self._loop.call_soon(self.flush)
+        self._single += groups
+
     def flush(self) -> None:
         groups: list[Group] = [*self._merged.values(), *self._single]
         self._merged, self._single = {}, []
@@ -92,7 +110,7 @@ class Batch:
         if not self._link.usable:
             give_up(groups)
             return
-        if not self._apart:
+        if self._elsewhere is None:
             self._send(groups)
             return
         tenants: dict[str, list[Group]] = {}
@@ -101,7 +119,7 @@ class Batch:
         for some in tenants.values():
             self._send(some)
 
-    def _send(self, groups: list[Group]) -> None:
+    def _send(self, groups: list[Group], *, asking: bool = False) -> None:
         keys: dict[str, int] = {}
         arguments: list[Part] = [self._worker]
         place = keys.setdefault
@@ -117,6 +135,8 @@ class Batch:
             for item, counter in zip(limits.items, group.counters, strict=True):
                 arguments += (place(counter.key, len(keys) + 1), 0, item.amount, counter.window)
         self._flying += 1
+        if asking:
+            self._link.ask("ASKING").add_done_callback(heed)
         call = self._link.call(TAKE, keys, arguments)
         call.add_done_callback(lambda done: self._answered(done, groups))
 
@@ -143,7 +163,11 @@ class Batch:
         self._flying -= 1
         if self._merged or self._single:
             self._loop.call_soon(self.flush)
-        if done.exception() is not None:
+        error = done.exception()
+        if isinstance(error, Redirected) and self._elsewhere is not None:
+            self._elsewhere(groups, error)
+            return
+        if error is not None:
             self._doubt(groups)
             give_up(groups)
             return

@@ -17,7 +17,7 @@ from msgspec import Struct
 from contract.keys import limits_settled
 from proxy.limits.counts import Counts
 from proxy.limits.items import Counter
-from proxy.limits.link import Link
+from proxy.limits.link import Link, heed
 from proxy.limits.scripts import HOLD, LEASE_SECONDS, SETTLE
 from proxy.valkey import Part, Redirected
 
@@ -25,6 +25,8 @@ RENEW_SECONDS = LEASE_SECONDS / 4
 IN_FLIGHT = 2
 BATCH = 500
 """Counters in one script call."""
+AGAIN_SECONDS = 0.1
+"""Until a settlement is tried again that a node could not take."""
 MOST_DUE = 50_000
 """Counters with something to report that are kept while Valkey is away."""
 
@@ -44,6 +46,7 @@ class Handover(Struct):
     """What one ledger hands to another when a tenant's keys have moved."""
 
     held: list[tuple[Counter, int]]
+    doubtful: list[Counter]
     flying: dict[int, list[Due]]
     due: list[Due]
 
@@ -113,22 +116,26 @@ class Ledger:
                 keys = {counter.held: place for place, counter in enumerate(some, 1)}
                 arguments: list[Part] = [self.worker, replace, *map(self._amount, some)]
                 # After a failure the next connection restores.
-                self._link.call(HOLD, keys, arguments).add_done_callback(_heed)
+                self._link.call(HOLD, keys, arguments).add_done_callback(heed)
 
     # Moving, in a cluster
 
     def tenants(self) -> set[str]:
         counters = [counter for counter, _ in self._held.values()]
+        counters += self._doubtful.values()
         counters += [due.counter for due in self._due.values()]
         counters += [due.counter for batch in self._flying.values() for due in batch]
         return {counter.tenant_id for counter in counters}
 
     def hand_over(self, tenant_id: str) -> Handover:
         """Takes out all of a tenant."""
-        handover = Handover([], {}, [])
+        handover = Handover([], [], {}, [])
         for key, entry in list(self._held.items()):
             if entry[0].tenant_id == tenant_id:
                 handover.held.append(self._held.pop(key))
+        for key, counter in list(self._doubtful.items()):
+            if counter.tenant_id == tenant_id:
+                handover.doubtful.append(self._doubtful.pop(key))
         for key, due in list(self._due.items()):
             if due.counter.tenant_id == tenant_id:
                 handover.due.append(self._due.pop(key))
@@ -137,17 +144,25 @@ class Ledger:
                 handover.flying[number] = self._flying.pop(number)
         return handover
 
-    def adopt(self, handover: Handover) -> None:
-        """Takes over what another ledger handed over."""
+    def adopt(self, handover: Handover, *, moved: bool) -> None:
+        """Takes over what another ledger handed over.
+
+        ``moved``: what Valkey held has moved too, as it does unless the other node was lost.
+        It is then not replaced, since checks may be under way here that add to it.
+        """
         self._flying = dict(sorted((self._flying | handover.flying).items()))
         for counter, amount in handover.held:
             self.add(counter, amount)
+        for counter in handover.doubtful:
+            self.doubt(counter)
         for due in handover.due:
             self._report(due.counter, due.freed, due.used)
         if self._link.usable:
             for number, batch in handover.flying.items():
                 self._send(number, batch)
-            self._hold([counter for counter, _ in handover.held], 1)
+            self._hold([counter for counter, _ in handover.held], int(not moved))
+            doubtful, self._doubtful = self._doubtful, {}
+            self._hold(doubtful.values(), 1)
 
     # Settling
 
@@ -215,13 +230,10 @@ class Ledger:
                 known = self._due.setdefault(due.counter.key, Due(due.counter))
                 known.freed += due.freed
                 known.used += due.used
+            self._loop.call_later(AGAIN_SECONDS, self._flush)
 
     async def close(self) -> None:
         """Returns when all is reported or the link is lost."""
         while (self._due or self._flying) and self._link.usable:
             self._flush()
             await asyncio.sleep(0.01)
-
-
-def _heed(done: asyncio.Future[int]) -> None:
-    done.exception()

@@ -175,5 +175,12 @@ class Link:
         connection, self._connection = self._connection, None
         if self._watch is not None:
             self._watch.cancel()
-        if connection is not None:
+        if connection is None:
+            self._counts.breaker_open -= 1
+        else:
             connection.close()
+
+
+def heed(done: asyncio.Future[Any]) -> None:
+    """For calls whose failure somebody else sees to."""
+    done.exception()

@@ -8,14 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 from contract.counters import Fields, Reading, read
-from proxy.limits.batch import Batch
+from proxy.limits.batch import Batch, Group
 from proxy.limits.books import Books
 from proxy.limits.counts import Counts
 from proxy.limits.items import Limits
 from proxy.limits.ledger import RENEW_SECONDS, Ledger
 from proxy.limits.link import Link
 from proxy.limits.shares import Shares
-from proxy.valkey import Connection, ValkeyError
+from proxy.valkey import Connection, Redirected, ValkeyError
 
 CLOSE_SECONDS = 1.0
 
@@ -33,7 +33,7 @@ class Shard:
     """``join`` it to the worker's books and shares, ``start`` it, and ``close`` it at the end.
 
     ``apart``: tenants may not share a script call, as in a cluster. ``moved`` is called when
-    the server says that keys are elsewhere.
+    the server says that keys are elsewhere, and when it is lost.
     """
 
     def __init__(
@@ -47,12 +47,18 @@ class Shard:
         self.link = Link(connect, worker.counts, self._up, self._down, moved)
         self.ledger = Ledger(worker.name, self.link, worker.counts, worker.numbers, apart=apart)
         self._worker = worker
-        self._apart = apart
+        self._moved = moved
         self._tasks: list[asyncio.Task[None]] = []
 
-    def join(self, books: Books, shares: Shares, mine: Callable[[str], bool]) -> None:
-        """``mine`` tells of a tenant's id whether its keys are here."""
-        self.batch = Batch(self._worker.name, self.link, books, shares, apart=self._apart)
+    def join(
+        self,
+        books: Books,
+        shares: Shares,
+        mine: Callable[[str], bool],
+        elsewhere: Callable[[list[Group], Redirected], None] | None = None,
+    ) -> None:
+        """``mine`` tells of a tenant's id whether its keys are here; ``elsewhere``: see Batch."""
+        self.batch = Batch(self._worker.name, self.link, books, shares, elsewhere)
         self._shares = shares
         self._mine = mine
 
@@ -60,14 +66,12 @@ class Shard:
         """What each counter holds now. Raises ValkeyError."""
         link = self.link
         counters = limits.resolve(link.now())
-        answers = [
-            (link.ask("HGETALL", counter.key), link.ask("HGETALL", counter.held))
-            for counter in counters
-        ]
+        names = [name for counter in counters for name in (counter.key, counter.held)]
+        answers = await asyncio.gather(*(link.ask("HGETALL", name) for name in names))
         now = int(link.now() * 1_000_000)
         return [
-            read(_fields(await spent), _fields(await held), max(0, counter.window), now)
-            for counter, (spent, held) in zip(counters, answers, strict=True)
+            read(_fields(spent), _fields(held), max(0, counter.window), now)
+            for counter, spent, held in zip(counters, answers[::2], answers[1::2], strict=True)
         ]
 
     async def start(self) -> None:
@@ -80,6 +84,7 @@ class Shard:
 
     def _down(self) -> None:
         self._shares.void(self._mine)
+        self._moved()
 
     async def _renew(self) -> None:
         while True:

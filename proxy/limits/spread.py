@@ -1,9 +1,9 @@
 """The limiter on a cluster: each tenant's counters are together on one node.
 
 Which node that is follows from the cluster's map, read anew every few seconds and whenever a
-node says that keys are elsewhere or cannot be reached. Checks that meet such a moment are
-answered as though Valkey were away; what is held and still to be reported moves with its
-tenant.
+node says that keys are elsewhere or cannot be reached. A node that says so has done nothing:
+its checks go on to where the keys are, for a while, and are then answered as though Valkey
+were away. What is held and still to be reported moves with its tenant.
 """
 
 from __future__ import annotations
@@ -18,18 +18,22 @@ from contract.counters import Reading
 from contract.keys import limits_rebuilt
 from contract.servers import Server
 from proxy.cluster import Map, load
-from proxy.limits.batch import Answer
+from proxy.limits.batch import Answer, Group, give_up
 from proxy.limits.counts import Counts
 from proxy.limits.held import Held
 from proxy.limits.items import Counter, Limits, Verdict
 from proxy.limits.shard import Shard, Worker
 from proxy.limits.shares import Shares
-from proxy.valkey import ValkeyError, dial
+from proxy.valkey import Redirected, ValkeyError, dial
 
 logger = logging.getLogger(__name__)
 
 MAP_SECONDS = 10.0
 RETRY_SECONDS = 0.5
+PATIENCE = 0.25
+"""How long a check may look for its keys."""
+AGAIN_SECONDS = 0.01
+"""Until it is tried again where nobody could say."""
 
 
 class SpreadLimiter:
@@ -38,6 +42,7 @@ class SpreadLimiter:
     def __init__(self, url: str) -> None:
         self.counts = Counts()
         self._url = url
+        self._loop = asyncio.get_running_loop()
         self._worker = Worker(token_hex(6), self.counts, count(1))
         self._shares = Shares(self)
         self._map: Map | None = None
@@ -143,8 +148,50 @@ class SpreadLimiter:
 
     def _shard(self, server: Server) -> Shard:
         shard = Shard(lambda: dial(server), self._worker, apart=True, moved=self._stale.set)
-        shard.join(self, self._shares, lambda tenant_id: self._home(tenant_id) is shard)
+        mine = lambda tenant_id: self._home(tenant_id) is shard  # noqa: E731
+        shard.join(self, self._shares, mine, self._redirect)
         return shard
+
+    # Moving
+
+    def _redirect(self, groups: list[Group], error: Redirected) -> None:
+        """Checks of one tenant go where a node has sent them."""
+        now = self._loop.time()
+        first = not groups[0].until
+        for group in groups:
+            group.until = group.until or now + PATIENCE
+        late = [group for group in groups if group.until <= now]
+        give_up(late)
+        groups = [group for group in groups if group.until > now]
+        if not groups:
+            return
+        shard = self._named(error)
+        if shard is not None and error.kind == "ASK":
+            shard.batch.put(groups, asking=True)
+        elif shard is not None and error.kind == "MOVED" and first:
+            self._rehome(groups[0].limits.tenant_id, shard)
+            shard.batch.put(groups)
+        else:
+            self._loop.call_later(AGAIN_SECONDS, self._try_again, groups)
+
+    def _try_again(self, groups: list[Group]) -> None:
+        home = self._home(groups[0].limits.tenant_id)
+        if home is None:
+            give_up(groups)
+        else:
+            home.batch.put(groups)
+
+    def _named(self, error: Redirected) -> Shard | None:
+        """The node that an error names, if it is known and can be asked."""
+        for server, shard in self._shards.items():
+            if error.place == f"{server.host}:{server.port}" and shard.link.usable:
+                return shard
+        return None
+
+    def _rehome(self, tenant_id: str, home: Shard) -> None:
+        before, self._homes[tenant_id] = self._homes.get(tenant_id), home
+        if before is not None and before is not home:
+            home.ledger.adopt(before.ledger.hand_over(tenant_id), moved=True)
 
     def _move(self, shards: dict[Server, Shard]) -> None:
         """Brings the books of tenants whose keys have moved to where the keys are."""
@@ -152,7 +199,8 @@ class SpreadLimiter:
             for tenant_id in shard.ledger.tenants():
                 home = self._home(tenant_id)
                 if home is not None and home is not shard:
-                    home.ledger.adopt(shard.ledger.hand_over(tenant_id))
+                    moved = shard.link.usable
+                    home.ledger.adopt(shard.ledger.hand_over(tenant_id), moved=moved)
 
     async def close(self) -> None:
         if self._keeper is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from proxy_servers import GatewayProcess, Site, Upstream, Valkey, tenant
+from valkey_cluster import Cluster
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +46,18 @@ def own_valkey() -> Iterator[Valkey]:
         valkey.start()
         yield valkey
         valkey.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Three nodes, the first of them with a replica; a module's own."""
+    with tempfile.TemporaryDirectory(prefix="hubpo-t-", dir="/tmp") as directory:
+        made = Cluster(Path(directory), replicas=1)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
 
 
 @pytest.fixture

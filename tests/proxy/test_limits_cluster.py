@@ -1,38 +1,25 @@
-"""Gateways on a Valkey Cluster of three nodes."""
+"""The limiter on a Valkey Cluster of three nodes, the first of them with a replica."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
-from limits_cast import planned
 from valkey_cluster import Cluster
 
 from contract.keys import limits_rebuilt
-from contract.policies import Limit
 from proxy.cluster import slot_of
 from proxy.limits import Held, Item, Limits, SpreadLimiter, Verdict
+from proxy.valkey import ValkeyError
 
 _numbers = count(time.time_ns())
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with tempfile.TemporaryDirectory(prefix="hubpo-t-", dir="/tmp") as directory:
-        made = Cluster(Path(directory))
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
 
 
 @pytest.fixture
@@ -138,7 +125,7 @@ async def test_what_is_held_moves_with_its_tenants_keys(
     await until(settled)
 
 
-async def test_a_node_that_is_gone_leaves_the_others_tenants_alone(
+async def test_a_frozen_node_leaves_the_others_tenants_alone(
     cluster: Cluster, workers: list[SpreadLimiter], tenants: list[str]
 ) -> None:
     wanted = {tenant: limits(tenant) for tenant in tenants}
@@ -166,19 +153,79 @@ async def test_a_node_that_is_gone_leaves_the_others_tenants_alone(
     await until(back, 5.0)
 
 
-async def test_gateways_follow_changes_count_and_ship_usage_through_a_cluster(
-    cluster: Cluster, start_gateway: Any, sites: Any, upstream: Any
+@pytest.mark.parametrize("how", ["at one stroke", "key by key"])
+async def test_a_slot_that_moves_under_traffic_costs_no_exactness_and_no_answer(
+    cluster: Cluster, workers: list[SpreadLimiter], tenants: list[str], how: str
 ) -> None:
-    one, two = start_gateway(cluster.url), start_gateway(cluster.url)
-    site, other = sites(one, "alice", cluster), sites(two, "alice", cluster)
-    other.snapshot, other.host, other.key = site.snapshot, site.host, site.key
-    changes = planned(site, Limit("calls", 10, 600), Limit("concurrency", 50))
-    await site.publish(**changes)
-    await other.publish(**changes)
-    answers = await asyncio.gather(
-        *(each.call("/orders/7") for each in (site, other) for _ in range(100))
-    )
-    codes = Counter(answer.status_code for answer in answers)
-    assert (codes[200], codes[429]) == (10, 190)
-    assert len(upstream.calls) == 10
-    assert len(await site.events(200)) == 200
+    """Key by key, it is in two places for a while, and nodes send those who ask to and fro."""
+    tenant = tenants[1]
+    both = [Limits((Item(tenant, "calls", f"s-{how}", 500, window=600),)) for _ in workers]
+    name = both[0].resolve(0)[0].key
+    verdicts: list[Verdict | None] = []
+    stop = asyncio.Event()
+
+    async def ask(worker: SpreadLimiter, wanted: Limits) -> None:
+        while not stop.is_set():
+            answers = [worker.check(wanted) for _ in range(3)]
+            verdicts.extend([answer and await answer for answer in answers])
+            await asyncio.sleep(0.001)
+
+    asking = [asyncio.create_task(ask(*pair)) for pair in zip(workers, both, strict=True)]
+    await until(lambda: asyncio.sleep(0, len(verdicts) > 30))
+    home = cluster.node_of(name)
+    to = (home + 1) % 3
+    if how == "at one stroke":
+        await asyncio.to_thread(cluster.migrate, name, to)
+    else:
+        pause = lambda: time.sleep(0.1)  # noqa: E731
+        await asyncio.to_thread(cluster.migrate_by_key, name, to, pause)
+    seen = len(verdicts)
+    await until(lambda: asyncio.sleep(0, len(verdicts) > max(seen + 30, 700)))
+    stop.set()
+    await asyncio.gather(*asking)
+    assert cluster.node_of(name) == to
+    assert None not in verdicts
+    assert sum(verdict.allowed for verdict in verdicts if verdict is not None) == 500
+
+
+async def test_a_replica_that_is_promoted_takes_over_with_what_was_used_and_held(
+    cluster: Cluster, workers: list[SpreadLimiter], tenants: list[str]
+) -> None:
+    """The last test here: the first node stays dead."""
+    tenant = next(name for name in tenants if cluster.node_of(limits_rebuilt(name)) == 0)
+    wanted = limits(tenant)
+    verdict, held = await hold(workers[0], wanted, 100)
+    assert verdict is not None
+    assert verdict.allowed
+    _, other = await hold(workers[0], wanted, 7)
+    other.close((0, 5))
+    readings = lambda: workers[0].readings(wanted)  # noqa: E731
+
+    async def settled() -> bool:
+        return [(r.used, r.reserved) for r in await readings()] == [(0, 1), (5, 100)]
+
+    await until(settled)
+    cluster.nodes[0].wait(1, 1000)
+    cluster.kill(0)
+
+    async def counted() -> bool:
+        verdict, probe = await hold(workers[1], wanted, 1)
+        probe.close((0, 0))
+        return verdict is not None and verdict.allowed
+
+    assert not await counted()
+    await until(counted)
+
+    async def known() -> bool:
+        with suppress(ValkeyError):
+            return await settled()
+        return False
+
+    await until(known)
+    held.close((0, 60))
+
+    async def used() -> bool:
+        return [(r.used, r.reserved) for r in await readings()] == [(0, 0), (65, 0)]
+
+    await until(used)
+    assert all(worker.counts.breaker_open == 0 for worker in workers)

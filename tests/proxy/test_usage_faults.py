@@ -92,9 +92,7 @@ async def test_a_worker_is_killed(
     assert (one.status, one.path, one.api_id, one.key_id) == (500, "/orders/7", "orders", "key")
 
 
-async def test_valkey_is_killed(
-    own_valkey: Any, start_gateway: Any, sites: Any, slow: Any
-) -> None:
+async def test_valkey_is_killed(own_valkey: Any, start_gateway: Any, sites: Any, slow: Any) -> None:
     site = sites(start_gateway(own_valkey.url), "alice", own_valkey)
     await site.publish()
     async with load(site) as answers:

@@ -1,1 +1,0 @@
-"""Limits between the tables, the snapshot and the counters in Valkey."""
