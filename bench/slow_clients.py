@@ -23,7 +23,7 @@ from bench import tenants
 from bench.cases import API_KEY, REST_GET
 from bench.measure import Load, job
 from bench.subjects.hubpo import valkey, worker
-from bench.subjects.processes import upstream
+from bench.subjects.processes import cpu_seconds, upstream
 
 MEGABYTE = 1 << 20
 LARGE = 64 * MEGABYTE
@@ -48,7 +48,7 @@ async def _large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 await writer.drain()
         while await reader.read(65536):
             pass
-    except (ConnectionError, asyncio.IncompleteReadError):
+    except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
         pass
     finally:
         writer.close()
@@ -119,13 +119,15 @@ async def run(clients: int, rate: int, seconds: float) -> None:
         async with _gateway(Path(directory)) as (port, pid):
             for kind in KINDS:
                 _line("alone", await _normal(port, rate, seconds))
-                before = _memory(pid)
+                before, spent = _memory(pid), cpu_seconds(pid)
                 slow = [asyncio.create_task(_slow(kind, port)) for _ in range(clients)]
-                await asyncio.sleep(1)
+                await asyncio.sleep(5)
+                busy = (cpu_seconds(pid) - spent) / 5
                 beside = await _normal(port, rate, seconds)
                 grown = _memory(pid) - before
                 lasted = await asyncio.gather(*slow)
-                more = f"closed after {min(lasted):.0f} to {max(lasted):.0f} s, {grown:+.0f} MB"
+                more = f"closed after {min(lasted):.0f} to {max(lasted):.0f} s, {grown:+.0f} MB, "
+                more += f"{busy:.1%} of a core for these alone"
                 _line(f"beside {clients} slow {kind}", beside, more)
 
 
