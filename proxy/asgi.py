@@ -128,6 +128,10 @@ class Application:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    def forget(self, head: RequestHead) -> None:
+        """It will not come again."""
+        self._holder.known.pop(head, None)
+
     def sweeper(self, loop: asyncio.AbstractEventLoop) -> Sweeper:
         """What looks after the server's connections."""
         if self._sweeper is None:

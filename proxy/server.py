@@ -186,7 +186,7 @@ class Call(Exchange):
 
     def stop(self) -> None:
         """The worker stops and waits no longer."""
-        if not self.finished and not self.stopped and self.task is not None:
+        if self.entered and not self.finished and not self.stopped and self.task is not None:
             self.stopped = True
             self.task.cancel()
 
@@ -340,6 +340,7 @@ class Protocol(asyncio.Protocol):
         self.lost = self.closing = True
         self._server.connections.discard(self)
         self.sweeper.connections.discard(self)
+        self._remember(None)
         self.resume_writing()
         for call in (self._call, *self._ahead):
             if call is not None:
@@ -381,7 +382,12 @@ class Protocol(asyncio.Protocol):
         self._feed(data)
         incoming = self._incoming
         if incoming is not None and not partial and not self._partial and not self._ahead:
-            self._kept = keep(incoming.head, data)
+            self._remember(keep(incoming.head, data))
+
+    def _remember(self, fields: KeptFields | None) -> None:
+        kept, self._kept = self._kept, fields
+        if kept is not None and kept.head.kept:
+            self.application.forget(kept.head)
 
     def _feed(self, data: bytes) -> None:
         if len(data) <= SLICE:
@@ -505,6 +511,10 @@ class Protocol(asyncio.Protocol):
 
     def _probe(self, call: Call) -> None:
         call.finished = True
+        if not call.arrived:
+            # Whether the body still comes is perhaps the client's choice.
+            call.keep_alive = False
+            self.closing = True
         status, headers, body = self.application.probe(call.path)
         self._say(status, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
         self.answered(call)
@@ -538,6 +548,8 @@ class Protocol(asyncio.Protocol):
         else:
             seconds = self.sweeper.head_seconds if self._partial else KEEP_ALIVE_SECONDS
             self.deadline = self.sweeper.now + seconds
+            if not self._partial:
+                self._incoming = None
             if not self._reading:
                 self.resume_reading()
 
@@ -593,8 +605,10 @@ class Protocol(asyncio.Protocol):
             self.transport.abort()
             return
         due = now + self.sweeper.stall_seconds
-        if self.deadline > due and self.transport.get_write_buffer_size():
-            # It rests, but has not even taken its last answer.
+        rests = self.deadline > due
+        waits = not self.deadline and (self.drained is not None or self.transport.is_closing())
+        if (rests or waits) and self.transport.get_write_buffer_size():
+            # Nothing more is awaited, but it has not even taken what was said.
             self.deadline = due
 
     def drop(self) -> None:

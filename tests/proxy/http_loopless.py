@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from proxy.errors import GatewayError, render
+from proxy.exchange import RequestHead
 from proxy.server import Call, Protocol, Sweeper
 
 Seen = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], bytes]
@@ -80,7 +81,11 @@ class Taker:
 class Application:
     def __init__(self) -> None:
         self.gateway = Taker()
+        self.forgotten: list[RequestHead] = []
         self._sweeper = Sweeper(asyncio.get_running_loop(), 15.0, 25.0)
+
+    def forget(self, head: RequestHead) -> None:
+        self.forgotten.append(head)
 
     def sweeper(self, loop: asyncio.AbstractEventLoop) -> Sweeper:
         return self._sweeper
