@@ -28,7 +28,7 @@ class Traces(Struct, frozen=True):
 
 class Settings(Struct, frozen=True):
     redis_url: str
-    """A single server or a cluster; see ``proxy.valkey.servers``."""
+    """A single server or a cluster; see ``contract.servers``."""
     snapshots: Path
     """Directory of the last good copies; shared by all workers of a machine."""
     journal: Path
