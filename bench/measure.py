@@ -121,12 +121,17 @@ class Load:
 
     def result(self) -> dict[str, Any]:
         """What was counted. Raises Wrong where an answer was wrong or none came."""
-        result = json.loads(self._line())
-        self._process.wait(30)
+        result: dict[str, Any] = self.told()
         if result["errors"] or not result["count"]:
             first = " ".join(result["first_error"].split())
             raise Wrong(f"{result['errors']} wrong answers, the first: {first}")
         return result
+
+    def told(self) -> Any:
+        """What it said at its end."""
+        told = json.loads(self._line())
+        self._process.wait(30)
+        return told
 
     def _await(self, wanted: str) -> None:
         if (line := self._line().strip()) != wanted:

@@ -17,7 +17,8 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django_tenants.utils import tenant_context
 
-from catalog import limit_fill, store
+from catalog import store
+from catalog.limits import fill as limit_fill
 from catalog.models import Publication
 from catalog.snapshot import compile_snapshot
 from catalog.snapshot_checks import problems

@@ -18,25 +18,14 @@ import msgspec
 from django_tenants.utils import tenant_context
 
 from catalog import models, selectors
+from catalog.limits.policies import Policies, by_place, tier_policies
 from contract import policies
 from contract import snapshot as contract
 from tenants.models import Domain, Tenant
 
 R = TypeVar("R")
-Limits = dict[UUID | None, tuple[policies.Policy, ...]]
-Per = models.Limit.Per
 
 CATCH_ALL = "/{rest*}"
-# window -> (seconds, period) of the contract
-_WINDOWS = {
-    "": (0, ""),
-    "second": (1, ""),
-    "minute": (60, ""),
-    "hour": (3600, ""),
-    "day": (86_400, ""),
-    "calendar_day": (0, "day"),
-    "calendar_month": (0, "month"),
-}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -50,7 +39,7 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
             row.id: row for row in _upstreams({api.upstream_id for api in apis if api.upstream_id})
         }
         applications = list(models.Application.objects.filter(enabled=True).order_by("id"))
-        limits = _limits()
+        limits = by_place()
         ai_models, providers = _models(
             apis, {prompt.published_version.model_id for prompt in prompts}
         )
@@ -110,55 +99,6 @@ def _suspended(tenant: Tenant) -> str | None:
     if tenant.state == Tenant.State.DELETING:
         return "This account is being closed. Ask the API's owner."
     return None
-
-
-def tier_policies(tenant: Tenant) -> tuple[policies.Policy, ...]:
-    """The operator's limits. Of two on the same thing the tighter holds, so what the tenant
-    sets itself can never loosen them."""
-    tier, found = tenant.tier, []
-    for amount, measure, window, period in (
-        (tier.max_calls_per_minute, "calls", 60, ""),
-        (tier.max_calls_per_month, "calls", 0, "month"),
-        (tier.max_calls_at_once, "concurrency", 0, ""),
-        (tier.max_tokens_per_month, "tokens", 0, "month"),
-    ):
-        if amount is not None:
-            limit = policies.Limit(measure, amount, window=window, period=period, scope="tenant")
-            found.append(limit)
-    if tier.max_body_bytes is not None:
-        found.append(policies.BodyLimit(tier.max_body_bytes))
-    return tuple(found)
-
-
-def _limits() -> Limits:
-    """By the id of what they are set on; by None those of the whole tenant."""
-    found: Limits = defaultdict(tuple)
-    for row in models.Limit.objects.order_by("measure", "window", "per", "id"):
-        found[row.plan_id or row.application_id or row.key_id or row.api_id] += (limit_policy(row),)
-    return found
-
-
-def limit_policy(row: models.Limit) -> policies.Limit:
-    """The limit as gateways are told it."""
-    window, period = _WINDOWS[row.window]
-    return policies.Limit(
-        measure=row.measure,
-        amount=row.units,
-        window=window,
-        period=period,
-        scope=_scope(row),
-        mode=row.mode,
-        currency=row.currency or "USD",
-    )
-
-
-def _scope(row: models.Limit) -> policies.Scope:
-    """An application's use of one API is its subscription, from whichever side it is seen."""
-    if row.per == Per.ALL:
-        return row.place or "tenant"
-    if (row.place, row.per) in (("api", Per.APPLICATION), ("application", Per.API)):
-        return "subscription"
-    return row.per
 
 
 def _upstreams(ids: set[UUID]) -> tuple[contract.Upstream, ...]:
@@ -233,7 +173,7 @@ def _target(row: models.Target) -> contract.Target:
 def _apis(
     rows: list[models.Api],
     prompt_ids: dict[UUID, str],
-    limits: Limits,
+    limits: Policies,
     upstreams: dict[str, contract.Upstream],
 ) -> tuple[contract.Api, ...]:
     routes = _by(models.Route.objects.filter(api__in=[row.pk for row in rows]), "api_id")
@@ -303,7 +243,7 @@ def _route_timeouts(
     return msgspec.structs.replace(upstream.timeouts, **own)
 
 
-def _plans(limits: Limits) -> tuple[contract.Plan, ...]:
+def _plans(limits: Policies) -> tuple[contract.Plan, ...]:
     """All of them: one that takes no new subscriptions still rules those it has."""
     return tuple(
         contract.Plan(id=str(row.pk), name=row.name, policies=limits[row.pk])
@@ -311,7 +251,7 @@ def _plans(limits: Limits) -> tuple[contract.Plan, ...]:
     )
 
 
-def _keys(applications: list[models.Application], limits: Limits) -> tuple[contract.ApiKey, ...]:
+def _keys(applications: list[models.Application], limits: Policies) -> tuple[contract.ApiKey, ...]:
     """Expired ones too: the gateway tells them from unknown ones."""
     rows = models.ApiKey.objects.filter(
         revoked_at=None, application__in=[row.pk for row in applications]

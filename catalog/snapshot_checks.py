@@ -8,7 +8,7 @@ from itertools import combinations
 
 from django.core.exceptions import ValidationError
 
-from catalog import limit_checks
+from catalog.limits import checks as limit_checks
 from catalog.selectors import path_shape, same_hosts
 from catalog.validators import validate_rewrite, validate_route_path
 from contract.snapshot import Api, Prompt, TenantSnapshot

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from catalog import store
-from catalog.limit_rebuild import rebuild_lost
+from catalog.limits.rebuild import rebuild_lost
 from catalog.publish import publish
 from catalog.reconcile import reconcile
 from tenants.models import Tenant

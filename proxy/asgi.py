@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from contract.secrets import Sealer
-from proxy.errors import ClientGone
+from proxy.errors import ClientGone, GatewayOverloaded, shaped
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import make_limiter
@@ -106,6 +106,10 @@ class Application:
 
     async def _call(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = AsgiCall(scope, receive, send, gateway.next_id())
+        if gateway.load.refusing and gateway.turns_away(exchange):
+            headers, body = shaped(GatewayOverloaded(), exchange.id, ai=False)
+            await exchange.respond(503, headers, body)
+            return
         gateway.active.add(exchange)
         try:
             await gateway.handle(exchange)

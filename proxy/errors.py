@@ -306,7 +306,12 @@ def render(error: GatewayError, exchange: Exchange | None) -> tuple[Headers, byt
     added by the exchange; without one the request was not understood.
     """
     ai = exchange is not None and exchange.api is not None and exchange.api.kind == "ai"
-    body = _openai(error) if ai else _problem(error, exchange.id if exchange else "")
+    return shaped(error, exchange.id if exchange else "", ai=ai)
+
+
+def shaped(error: GatewayError, request_id: str, *, ai: bool) -> tuple[Headers, bytes]:
+    """As ``render``, where the kind of the API is known otherwise."""
+    body = _openai(error) if ai else _problem(error, request_id)
     kind = b"application/json" if ai else b"application/problem+json"
     return [(b"content-type", kind), (b"cache-control", b"no-store"), *error.headers], body
 

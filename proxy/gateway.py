@@ -22,7 +22,6 @@ from proxy.balance import Balance
 from proxy.errors import (
     ClientGone,
     GatewayError,
-    GatewayOverloaded,
     GatewayStopping,
     InternalError,
     MethodNotAllowed,
@@ -99,8 +98,6 @@ class Gateway:
             share = self.load.shares.get(tenant.id) or self.load.share(tenant.id)
             share.begun += 1
             share.in_flight += 1
-            if share.refusing and share.refuses():
-                raise GatewayOverloaded
             if tenant.suspended is not None:
                 raise TenantSuspended(_suspension(tenant.suspended))
             api = self._route(exchange, site)
@@ -132,6 +129,14 @@ class Gateway:
             exchange.record()
             if share is not None:
                 share.in_flight -= 1
+
+    def turns_away(self, exchange: Exchange) -> bool:
+        """Whether the call is to be refused at once. To be asked while ``load.refusing``."""
+        try:
+            tenant = identify.site(exchange, self.holder)[0]
+        except GatewayError:
+            return False
+        return self.load.refuses(tenant.id)
 
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
         """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""

@@ -3,28 +3,33 @@
 Mutable state shared between calls, beside ``health`` and ``limits``: how many calls each
 tenant has under way and has begun. It belongs to one worker.
 
-A timer measures by how much the event loop lags behind. Where it lags for several ticks in a
-row, new calls are refused, before anything is done for them, until it no longer does: the
-rate that is let in falls while there is lag and grows while there is none. It is shared out
-so that a tenant that asks for less than its share gets all of that. A tenant that asks for
-much more than its share is cut back at a lag that the others would hardly notice; everybody is
-only at one that is worse than an error.
+A timer measures how long one turn of the event loop takes; a call needs about four. Where turns
+stay long, new calls are refused before anything is done for them, so that a little less comes in
+than is served, and ever more again once turns are short. What comes in is shared out so that a
+tenant that asks for less than its share gets all of that. A tenant that asks for much more than
+its share is cut back while turns are hardly longer than usual; everybody is only where they
+are so long that an error is better.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from time import perf_counter
 
+SMOOTHING = 0.3
 TICK = 0.05
 """Seconds between two looks."""
-FAIR_LAG = 0.003
-"""Seconds of lag at which the tenants with far more than their share are cut back."""
-MOST_LAG = 0.025
-"""Seconds of lag at which all are."""
+FAIR_LAG, FAIR_CROWD = 0.003, 64
+"""Seconds of a turn from which on the tenants with far more than their share are cut back, and
+calls under way: with fewer it is not they that make it long, but another program on the CPU."""
+MOST_LAG, MOST_CROWD = 0.015, 256
+"""The same for all tenants."""
 STANDING = 3
-"""Ticks for which there must be lag."""
-HEAVY = 2.0
+"""Ticks for which turns must be long."""
+LEAST_OF_SERVED = 0.5
+"""Of what was served when refusing began, so much comes in at least: refusing costs time too."""
+HEAVY = 1.5
 """So many times its share is far more."""
 FEWEST = 10.0
 """Calls a tick that are let in whatever the lag: it is not they that make it."""
@@ -43,6 +48,7 @@ class Share:
         self.rate = 0.0
         """Calls a tick that are asked for, on average over the last few."""
         self.refused = 0
+        """Since the last look."""
         self.seen = 0
         self._due = 0.0
 
@@ -55,9 +61,12 @@ class Share:
         self.refused += 1
         return True
 
-    def look(self) -> None:
+    def look(self) -> int:
+        """Brings ``rate`` up to date. How many calls were taken on since the last look."""
         fresh, self.seen = self.begun - self.seen, self.begun
-        self.rate += (fresh - self.rate) * 0.3
+        self.rate += (fresh - self.rate) * SMOOTHING
+        refused, self.refused = self.refused, 0
+        return fresh - refused
 
 
 class Load:
@@ -68,13 +77,30 @@ class Load:
         self.shares: dict[str, Share] = {}
         """By tenant id, of tenants that have called."""
         self.lag = 0.0
-        """Seconds, the least of the last ticks."""
+        """Seconds of a turn, the least of the last ticks."""
+        self.refused = 0
+        """Calls, since the start."""
+        self.refusing = False
+        """Some calls are."""
         self._lags = [0.0] * STANDING
         self._limit: float | None = None
         """Calls a tick that are let in; None while there is no need to count them."""
+        self._least = FEWEST
+        self._served = 0.0
+        """Calls a tick that are over, on average over the last few."""
+        self._in_flight = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._began = 0.0
+
+    def refuses(self, tenant_id: str) -> bool:
+        """Whether the tenant's call that comes now is refused, which is then counted."""
+        share = self.shares.get(tenant_id)
+        if share is None or not share.refusing or not share.refuses():
+            return False
+        share.begun += 1
+        self.refused += 1
+        return True
 
     def share(self, tenant_id: str) -> Share:
         return self.shares.setdefault(tenant_id, Share())
@@ -89,34 +115,45 @@ class Load:
 
     def _arm(self) -> None:
         assert self._loop is not None
-        self._due = self._loop.time() + TICK
-        self._timer = self._loop.call_at(self._due, self._measure)
+        self._timer = self._loop.call_later(TICK, self._begin_turn)
 
-    def _measure(self) -> None:
+    def _begin_turn(self) -> None:
         assert self._loop is not None
-        self.tick(self._loop.time() - self._due)
+        self._began = perf_counter()
+        self._loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self.tick(perf_counter() - self._began)
         self._arm()
 
     def tick(self, lag: float) -> None:
-        """Decides what is refused until the next tick."""
+        """Decides what is refused until the next tick. ``lag``: seconds of a turn."""
         self._lags = [*self._lags[1:], lag]
         self.lag = min(self._lags)
+        in_flight = taken = 0
         for name, share in list(self.shares.items()):
-            share.look()
+            taken += share.look()
+            in_flight += share.in_flight
             if share.rate < 1e-4 and not share.in_flight:
                 del self.shares[name]
+        self._served += (taken - in_flight + self._in_flight - self._served) * SMOOTHING
+        self._in_flight = in_flight
         shares = [share for share in self.shares.values() if share.rate > 0.5]
         wanted = sum(share.rate for share in shares)
         heavy = _heavy(shares, wanted if self._limit is None else self._limit)
-        self._set_limit(wanted, FAIR_LAG if heavy else MOST_LAG)
+        bearable, crowd = (FAIR_LAG, FAIR_CROWD) if heavy else (MOST_LAG, MOST_CROWD)
+        self._set_limit(wanted, bearable, crowded=in_flight >= crowd)
         self._share_out(shares, heavy)
-        self._bound(sum(share.in_flight for share in self.shares.values()))
+        self._bound(in_flight)
+        self.refusing = any(share.refusing for share in self.shares.values())
 
-    def _set_limit(self, wanted: float, bearable: float) -> None:
-        if self.lag > bearable:
+    def _set_limit(self, wanted: float, bearable: float, *, crowded: bool) -> None:
+        if crowded and self.lag > bearable:
             limit = wanted if self._limit is None else min(self._limit, wanted)
-            self._limit = max(limit * 0.9, FEWEST)
-        elif self._limit is not None and self.lag < bearable / 2:
+            if self._limit is None:
+                self._least = max(LEAST_OF_SERVED * self._served, FEWEST)
+            self._limit = max(limit * 0.9, self._least)
+        elif self._limit is not None and (not crowded or self.lag < bearable / 2):
             self._limit *= 1.05
             if self._limit > wanted * 1.2:
                 self._limit = None

@@ -17,13 +17,22 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from random import random
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
 from proxy import head as rules
-from proxy.errors import ClientGone, GatewayError, HeadersTooLarge, MalformedRequest, render
+from proxy.errors import (
+    ClientGone,
+    GatewayError,
+    GatewayOverloaded,
+    HeadersTooLarge,
+    MalformedRequest,
+    render,
+    shaped,
+)
 from proxy.exchange import DONE, Exchange, Headers, RequestHead
 from proxy.kept import KeptFields, keep
 
@@ -50,9 +59,11 @@ LINGER_SECONDS = 2.0
 client was still sending."""
 SWEEP_SECONDS = 1.0
 STOPPING_SWEEP_SECONDS = 0.1
+TURNED_AWAY_SECONDS = 0.3
 STOP_SECONDS = 30.0
 """For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
 
+_TURNED_AWAY = [shaped(GatewayOverloaded(), "", ai=ai) for ai in (False, True)]
 _PROBES = (b"/healthz", b"/readyz")
 _BODILESS = (204, 304)
 
@@ -507,6 +518,9 @@ class Protocol(asyncio.Protocol):
             self.loop.call_soon(self._probe, call)
             return
         call.id = gateway.next_id()
+        if gateway.load.refusing and gateway.turns_away(call):
+            self.loop.call_soon(self._turn_away, call)
+            return
         call.task = self.loop.create_task(gateway.handle(call))
 
     def _probe(self, call: Call) -> None:
@@ -518,6 +532,19 @@ class Protocol(asyncio.Protocol):
         status, headers, body = self.application.probe(call.path)
         self._say(status, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
         self.answered(call)
+
+    def _turn_away(self, call: Call) -> None:
+        """As cheaply as can be: there is too much to do already. What comes next on this
+        connection is not even read for a moment, so that asking at once again costs nothing."""
+        call.finished = True
+        headers, body = _TURNED_AWAY[call.raw_path.startswith(b"/v1/")]
+        headers = [*headers, (b"x-request-id", call.id.encode())]
+        self._say(503, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
+        self.answered(call)
+        if not self.lost:
+            self.pause_reading()
+            # Not all at the same moment again.
+            self.loop.call_later(TURNED_AWAY_SECONDS * (0.5 + random()), self.resume_reading)
 
     def answered(self, call: Call) -> None:
         """The last byte of the current answer has been written."""

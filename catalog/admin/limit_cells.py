@@ -11,13 +11,13 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from catalog import limit_use
 from catalog.admin.cells import section
-from catalog.limit_counters import Counted, counted, named
-from catalog.limit_use import MOST, Use
+from catalog.limits import use as limit_use
+from catalog.limits.counters import Counted, counted, named
+from catalog.limits.policies import limit_policy, tier_policies
+from catalog.limits.use import MOST, Use
 from catalog.models import ApiKey, Application, Limit
 from catalog.models.limits import quantity
-from catalog.snapshot import limit_policy, tier_policies
 from catalog.store import StoreError
 from contract.policies import Limit as Policy
 from contract.snapshot import TenantSnapshot

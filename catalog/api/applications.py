@@ -14,10 +14,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog import limit_use
 from catalog.api.base import ReadOnly, Resource, assign
 from catalog.api.limit_use import ShowsUse
-from catalog.limit_counters import Counted
+from catalog.limits import use as limit_use
+from catalog.limits.counters import Counted
 from catalog.models import ApiKey, Application
 from catalog.services import access
 from contract.snapshot import TenantSnapshot

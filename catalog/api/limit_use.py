@@ -12,11 +12,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from catalog import limit_use
-from catalog.limit_counters import Counted, named
-from catalog.limit_use import Use
+from catalog.limits import use as limit_use
+from catalog.limits.counters import Counted, named
+from catalog.limits.policies import limit_policy
+from catalog.limits.use import Use
 from catalog.models import Limit
-from catalog.snapshot import limit_policy
 from catalog.store import StoreError
 from contract.policies import Limit as Policy
 from contract.snapshot import TenantSnapshot

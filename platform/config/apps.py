@@ -16,7 +16,7 @@ class WiringConfig(AppConfig):
     def ready(self) -> None:
         import config.celery  # noqa: F401
         from analytics import limits
-        from catalog import limit_fill
+        from catalog.limits import fill as limit_fill
 
         limit_fill.read_from(limits)
 

@@ -51,6 +51,7 @@ class Worker:
             yield from _durations(gateway.journal.tally)
             yield from _models(gateway.journal.tally, gateway.holder)
         yield _in_flight(gateway)
+        yield _turned_away(gateway)
         yield Family("hubpo_client_connections", "gauge", "Open connections of clients.").add(
             len(self.sweeper.connections)
         )
@@ -144,6 +145,11 @@ def _in_flight(gateway: Gateway) -> Family:
     for tenant_id, share in gateway.load.shares.items():
         family.add(share.in_flight, tenant=_tenant(gateway.holder, tenant_id))
     return family
+
+
+def _turned_away(gateway: Gateway) -> Family:
+    family = Family("hubpo_calls_turned_away_total", "counter", "Refused: too much to do.")
+    return family.add(gateway.load.refused)
 
 
 def _limiter(limiter: AnyLimiter) -> Iterator[Family]:

@@ -9,8 +9,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from analytics.ingest.stream import Stream
-from catalog import limit_fill, limit_rebuild, store, tasks
-from catalog.limit_counters import counted
+from catalog import store, tasks
+from catalog.limits import fill as limit_fill
+from catalog.limits import rebuild as limit_rebuild
+from catalog.limits.counters import counted
 from catalog.models import Limit
 from catalog.publish import publish
 from catalog.services.limits import save_limit

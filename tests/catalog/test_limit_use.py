@@ -8,8 +8,9 @@ from decimal import Decimal
 import pytest
 from django.conf import settings
 
-from catalog import limit_use, store
-from catalog.limit_counters import counted
+from catalog import store
+from catalog.limits import use as limit_use
+from catalog.limits.counters import counted
 from catalog.models import Api, Application, Limit, Plan
 from catalog.publish import publish
 from catalog.services import access, apis

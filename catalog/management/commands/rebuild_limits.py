@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from catalog.limit_rebuild import rebuild
+from catalog.limits.rebuild import rebuild
 from catalog.reconcile import every
 from catalog.store import StoreError
 

@@ -1,0 +1,1 @@
+"""Limits between the tables, the snapshot and the counters in Valkey."""
