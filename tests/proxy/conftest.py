@@ -33,9 +33,11 @@ def proxy_valkey(proxy_dir: Path) -> Iterator[Valkey]:
 def gateway(proxy_valkey: Valkey, proxy_dir: Path) -> Iterator[GatewayProcess]:
     """The gateway that tests share which leave it as they found it."""
     process = GatewayProcess(proxy_valkey.url, proxy_dir)
-    process.wait_until_ready()
-    yield process
-    process.stop()
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
 
 
 @pytest.fixture

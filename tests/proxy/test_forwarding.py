@@ -24,9 +24,11 @@ MEGABYTE = 1 << 20
 def gateway(request: Any, proxy_valkey: Valkey, proxy_dir: Path) -> Iterator[GatewayProcess]:
     """All of this holds with the gateway's own server, and over ASGI with another's."""
     process = GatewayProcess(proxy_valkey.url, proxy_dir, request.param)
-    process.wait_until_ready()
-    yield process
-    process.stop()
+    try:
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
 
 
 def route(path: str, *methods: str, rewrite: str | None = None, **extra: Any) -> snapshot.Route:
