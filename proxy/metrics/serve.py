@@ -23,7 +23,7 @@ from proxy.settings import Metrics
 
 logger = logging.getLogger(__name__)
 
-WORKER_SECONDS = 1.0
+WORKER_SECONDS = 2.0
 """A worker that says nothing for so long is reported as down."""
 CLIENT_SECONDS = 5.0
 HEAD_LIMIT = 8192

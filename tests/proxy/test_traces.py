@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from proxy_servers import Call, GatewayProcess, Site, Upstream, Valkey, answer, wait_until
-from test_metrics import Workers, offer_model, value
+from scraped_workers import Workers, offer_model, value
 
 from contract import snapshot
 from contract.usage import UsageEvent
