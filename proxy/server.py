@@ -524,11 +524,7 @@ class Protocol(asyncio.Protocol):
         call.task = self.loop.create_task(gateway.handle(call))
 
     def _probe(self, call: Call) -> None:
-        call.finished = True
-        if not call.arrived:
-            # Whether the body still comes is perhaps the client's choice.
-            call.keep_alive = False
-            self.closing = True
+        self._pass_over(call)
         status, headers, body = self.application.probe(call.path)
         self._say(status, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
         self.answered(call)
@@ -536,15 +532,23 @@ class Protocol(asyncio.Protocol):
     def _turn_away(self, call: Call) -> None:
         """As cheaply as can be: there is too much to do already. What comes next on this
         connection is not even read for a moment, so that asking at once again costs nothing."""
-        call.finished = True
+        self._pass_over(call)
         headers, body = _TURNED_AWAY[call.raw_path.startswith(b"/v1/")]
         headers = [*headers, (b"x-request-id", call.id.encode())]
         self._say(503, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
         self.answered(call)
-        if not self.lost:
+        if not self.closing:
             self.pause_reading()
             # Not all at the same moment again.
             self.loop.call_later(TURNED_AWAY_SECONDS * (0.5 + random()), self.resume_reading)
+
+    def _pass_over(self, call: Call) -> None:
+        """It is answered without being handled."""
+        call.finished = True
+        if not call.arrived:
+            # Whether the body still comes is perhaps the client's choice.
+            call.keep_alive = False
+            self.closing = True
 
     def answered(self, call: Call) -> None:
         """The last byte of the current answer has been written."""

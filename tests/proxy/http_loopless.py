@@ -59,6 +59,10 @@ class Taker:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
+        self.load = SimpleNamespace(refusing=False)
+
+    def turns_away(self, call: Call) -> bool:
+        return True
 
     def next_id(self) -> str:
         return "id"

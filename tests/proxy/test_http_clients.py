@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from http_loopless import Application, settle
+from http_loopless import Application, outcome, settle
 from http_wire import Wire
 from proxy_servers import GatewayProcess
 from test_http_requests import get, request
@@ -90,6 +90,18 @@ async def test_a_worker_that_stops_answers_what_was_sent_ahead_and_then_says_so(
     assert said.count(b"connection: close") == 1
     assert said.endswith(b"connection: close\r\n\r\nok")
     assert connection.transport.over
+
+
+async def test_who_is_turned_away_is_not_asked_for_the_body_either() -> None:
+    application = Application()
+    application.gateway.load.refusing = True
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n"
+    call = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    for more, body in ((b"Expect: 100-continue\r\n\r\n", b""), (b"\r\n", b"x" * 9)):
+        connection = application.connect()
+        _, said, over = await outcome(connection, [head + more + body, call, call])
+        assert said.count(b"HTTP/1.1 503 ") == said.count(b"connection: close") == 1
+        assert over
 
 
 async def test_the_last_answer_reaches_a_client_that_takes_its_time(
