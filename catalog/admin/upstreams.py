@@ -11,12 +11,44 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from catalog import target_states
 from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline
+from catalog.admin.cells import badge, section
 from catalog.admin.widgets import Chips
 from catalog.models import Target, Upstream
 from catalog.models.upstreams import RETRY_STATUSES
 from catalog.services import upstreams
 from tenants.sites import tenant_site
+
+STATES = {
+    "down": ("Left out: probes fail", "danger"),
+    "open": ("Left out: calls failed", "danger"),
+    "half-open": ("Being tried again", "warning"),
+    "resting": ("Used last for a while", "warning"),
+    "failing": ("In use, some calls failed", "warning"),
+    "healthy": ("In use, probes succeed", "success"),
+}
+
+
+def _health(request: HttpRequest, upstream: Upstream) -> dict[str, Any]:
+    """What gateway workers hold against the targets, the worst opinion on each."""
+    found = target_states.seen(request.tenant.pk)
+    rows = []
+    for target in upstream.targets.filter(enabled=True):
+        opinions = (found or {}).get(str(target.pk), [])
+        label = ("Not known: Valkey does not answer", "warning")
+        if found is not None:
+            label = STATES[opinions[0].state] if opinions else ("In use", "success")
+        same = [one for one in opinions if one.state == opinions[0].state]
+        hosts = ", ".join(sorted({one.host for one in same}))
+        workers = f"{len(same)} of {len(opinions)} on {hosts}" if opinions else "–"
+        rows.append([target.url, badge(*label), workers])
+    return section(
+        "Targets in the eyes of the gateways",
+        ["Target", "State", "Told by workers"],
+        rows,
+        empty="No target is in use.",
+    )
 
 
 class UpstreamForm(CatalogForm):
@@ -137,6 +169,9 @@ class UpstreamAdmin(CatalogAdmin):
     @display(description="APIs", ordering="apis_served")
     def api_count(self, upstream: Upstream) -> int:
         return upstream.apis_served
+
+    def panel(self, request: HttpRequest, obj: Upstream) -> dict[str, Any]:
+        return {**super().panel(request, obj), "sections": [_health(request, obj)]}
 
     def save_model(self, request: HttpRequest, obj: Upstream, form: Any, change: bool) -> None:
         upstreams.save_upstream(upstream=obj)

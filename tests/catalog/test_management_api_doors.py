@@ -37,6 +37,7 @@ READS = [
         "providers", "models", "prompts", "publications",
     )),
     ("get", "/api/applications/{applications}/limits/"),
+    ("get", "/api/upstreams/{upstreams}/health/"),
     ("get", "/api/subscriptions/{subscriptions}/limits/"),
     ("get", "/api/prompts/{prompts}/versions/"),
     ("get", "/api/prompts/{prompts}/versions/1/"),
