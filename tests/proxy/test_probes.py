@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from proxy_servers import Upstream, answer, tenant
 
-from contract import snapshot
+from contract import keys, snapshot, target_states
 from proxy.health import Health
 from proxy.probe import Prober
 from proxy.runtime import TenantRuntime
@@ -44,11 +44,11 @@ def probed(port: int, **changes: Any) -> snapshot.TenantSnapshot:
 
 
 async def until(condition: Callable[[], Any], what: str) -> None:
-    for _ in range(1000):
+    for _ in range(2000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError(f"Waited 10 s in vain until {what}.")
+    raise AssertionError(f"Waited 20 s in vain until {what}.")
 
 
 async def test_a_target_is_left_out_while_its_probes_fail(upstream: Upstream, probing: Any) -> None:
@@ -131,3 +131,26 @@ async def test_a_change_ends_the_probes_and_what_they_have_said(
     await until(lambda: not health.healthy("t-target"), "it is left out again")
     del holder.tenants["t"]
     await until(lambda: health.healthy("t-target"), "it is gone")
+
+
+async def test_workers_tell_what_they_hold_against_targets(
+    alice_site: Any, upstream: Upstream
+) -> None:
+    """Of those that work nothing, unless they are probed. Takes as long as two tellings."""
+    up = alice_site.snapshot.upstreams[0]
+    fine = up.targets[0]
+    dead = replace(fine, id=f"dead-{alice_site.host}", port=1)
+    upstreams = (replace(up, targets=(fine, dead), probe=replace(QUICK, status=200)),)
+    await alice_site.publish(upstreams=upstreams)
+    client = alice_site.valkey.client()
+    tenant_id = alice_site.snapshot.tenant_id
+
+    def told() -> list[dict[str, str]]:
+        workers = client.smembers(keys.target_tellers(tenant_id))
+        blobs = [client.get(keys.target_states(tenant_id, name.decode())) for name in workers]
+        return [target_states.decode(blob).states for blob in blobs if blob]
+
+    await until(lambda: told() == [{fine.id: "healthy", dead.id: "down"}], "it is told")
+    (worker,) = client.smembers(keys.target_tellers(tenant_id))
+    assert 0 < client.ttl(keys.target_states(tenant_id, worker.decode())) <= target_states.EXPIRES
+    assert client.ttl(keys.target_tellers(tenant_id)) > 0
