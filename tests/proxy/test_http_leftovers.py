@@ -41,6 +41,34 @@ async def test_a_probe_does_not_take_the_next_call_for_a_body_that_was_held_back
         assert await wire.closed()
 
 
+async def test_nor_does_a_call_that_is_turned_away(
+    monkeypatch: Any, start_gateway: Any, proxy_valkey: Any, sites: Any
+) -> None:
+    monkeypatch.setenv("HUBPO_GATEWAY_CALLS", "2")
+    gateway = start_gateway(proxy_valkey.url)
+    site = sites(gateway, "alice")
+    await site.publish()
+    fields = "Expect: 100-continue", "Content-Length: 50"
+    async with asyncio.timeout(20), asyncio.TaskGroup() as busy:
+        hold = busy.create_task(
+            held_open(gateway.port, request(site, "POST /orders/7 HTTP/1.1", *fields))
+        )
+        while True:
+            async with Wire(gateway.port) as wire:
+                wire.send(request(site, "POST /nowhere HTTP/1.1", *fields))
+                said = await wire.answer()
+                assert said.value("connection") == "close"
+                if said.status == 503:
+                    break
+        hold.cancel()
+
+
+async def held_open(port: int, head: bytes) -> None:
+    async with Wire(port) as wire:
+        wire.send(head)
+        await asyncio.Event().wait()
+
+
 async def test_a_resting_connection_keeps_nothing_of_its_last_call() -> None:
     connection = Application().connect()
     calls: list[weakref.ref[Any]] = []
