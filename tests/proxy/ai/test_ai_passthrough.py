@@ -253,6 +253,18 @@ def test_a_failing_deployment_makes_way_for_the_next(web, platform, provider, se
     assert event.cost_micros == 248
 
 
+def test_a_deployment_that_asks_for_a_pause_is_used_last(web, provider, second):
+    body = b'{"error":{"message":"slow down"}}'
+    provider.says(body, status=429, headers={"retry-after": "60"})
+    second.says(WHOLE)
+    assert [chat(web, "both").status_code for _ in range(6)] == [200] * 6
+    assert len(provider.asked) <= 1
+    second.says(body, status=503)
+    asked = len(provider.asked)
+    assert chat(web, "both").status_code == 429
+    assert len(provider.asked) == asked + 1, "better the one that rests than none"
+
+
 def test_the_last_failure_is_passed_on_when_all_fail(web, provider, second):
     provider.says(b'{"error":{"message":"first"}}', status=500)
     second.says(b'{"error":{"message":"second"}}', status=503, headers={"retry-after": "3"})
