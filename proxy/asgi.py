@@ -21,10 +21,10 @@ from proxy.gateway import Gateway
 from proxy.limits import make_limiter
 from proxy.observe import Observer
 from proxy.probe import Prober
-from proxy.server import Sweeper
 from proxy.settings import Settings
 from proxy.snapshot import Holder, Watcher
 from proxy.states import Teller
+from proxy.sweeper import Sweeper
 from proxy.usage.ship import Shipper
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 Whatever handles the call fills in what it learns; the answer goes out through the
 methods here and nowhere else, so that the counts and times are right in every case.
-How bytes come and go is the server's: ``proxy.server`` and ``proxy.asgi`` each have a
+How bytes come and go is the server's: ``proxy.call`` and ``proxy.asgi`` each have a
 subclass.
 """
 

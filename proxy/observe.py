@@ -20,7 +20,7 @@ from proxy.usage.journal import Journal
 if TYPE_CHECKING:
     from proxy.metrics.serve import Endpoint
     from proxy.metrics.vitals import Lag
-    from proxy.server import Sweeper
+    from proxy.sweeper import Sweeper
     from proxy.traces.export import Exporter
 
 logger = logging.getLogger(__name__)

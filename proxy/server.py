@@ -5,7 +5,7 @@ bytes are handled here, without the messages of ASGI in between, which cost more
 all checks of a call together. llhttp parses. The same gateway answers over plain ASGI
 (``proxy.asgi``), at that price.
 
-A connection answers one call at a time; calls sent ahead wait in order.
+A connection answers one call (``proxy.call``) at a time; calls sent ahead wait in order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import Awaitable
 from random import random
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, cast
@@ -24,8 +22,8 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from proxy import head as rules
+from proxy.call import STATUS, Call
 from proxy.errors import (
-    ClientGone,
     GatewayError,
     GatewayOverloaded,
     HeadersTooLarge,
@@ -33,238 +31,32 @@ from proxy.errors import (
     render,
     shaped,
 )
-from proxy.exchange import DONE, Exchange, Headers, RequestHead
+from proxy.exchange import DONE, Headers, RequestHead
 from proxy.kept import KeptFields, keep
 
 if TYPE_CHECKING:
     from proxy.asgi import Application
-    from proxy.upstream.response import Response
+    from proxy.sweeper import Sweeper
 
 logger = logging.getLogger(__name__)
 
 HEAD_LIMIT = 65536
 """Bytes of a request's line and headers."""
 MOST_FIELDS = 256
-HIGH_WATER = 65536
-"""Bytes of a request's body held for a slow upstream before the client is no longer read."""
 AHEAD = 16
 """Calls sent ahead on one connection before it is no longer read."""
 SLICE = 16384
 """Bytes that are parsed in one go: no more calls than these hold come on top of ``AHEAD``."""
 KEEP_ALIVE_SECONDS = 75.0
-LEAST_BODY = 4096
-"""Bytes of a body that is waited for, which must come in each ``Sweeper.stall_seconds``."""
 LINGER_SECONDS = 2.0
 """A connection is read for so long after its last answer, which would be lost otherwise if the
 client was still sending."""
-SWEEP_SECONDS = 1.0
-STOPPING_SWEEP_SECONDS = 0.1
 TURNED_AWAY_SECONDS = 0.3
 STOP_SECONDS = 30.0
 """For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
 
 _TURNED_AWAY = [shaped(GatewayOverloaded(), "", ai=ai) for ai in (False, True)]
 _PROBES = (b"/healthz", b"/readyz")
-_BODILESS = (204, 304)
-
-
-def _status_line(status: int) -> bytes:
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    return f"HTTP/1.1 {status} {phrase}".encode()
-
-
-_STATUS = {status: _status_line(status) for status in range(100, 1000)}
-
-
-class Call(Exchange):
-    """One call on a connection. Its body is gathered here until it is read."""
-
-    keep_alive: bool = True
-    chunked: bool = False
-    arrived: bool = True
-    """The whole body is here, if perhaps not yet read."""
-    expects: bool = False
-    """The client waits for ``100 Continue`` before it sends the body."""
-    old: bool = False
-    """It came in HTTP/1.0."""
-    endless: bool = False
-    """The answer ends with the connection."""
-    fault: GatewayError | None = None
-    """The rest of the body cannot be read."""
-    task: asyncio.Task[None] | None = None
-    _waiter: asyncio.Future[None] | None = None
-    _enough: int = 0
-    """Bytes of the body that must be here at ``_due``, loop time, if it is waited for."""
-    _due: float = 0.0
-
-    def __init__(
-        self,
-        connection: Protocol,
-        method: str,
-        raw_path: bytes,
-        query: bytes,
-        head: RequestHead,
-    ) -> None:
-        super().__init__("", method, raw_path, query, head)
-        self.connection = connection
-        self.client = connection.client
-        self.scheme = connection.scheme
-        if not self.body_done:
-            self.arrived = False
-            self.chunks: list[bytes] = []
-            self.held = 0
-
-    async def receive(self) -> bytes:
-        connection = self.connection
-        while not self.chunks and not self.arrived:
-            if connection.lost:
-                self.abandoned = True
-                raise ClientGone
-            if self.fault is not None:
-                raise self.fault
-            if self.expects:
-                self.expects = False
-                connection.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            connection.resume_reading()
-            connection.deadline = self._deadline(connection.sweeper)
-            self._waiter = connection.loop.create_future()
-            await self._waiter
-        connection.deadline = 0.0
-        chunks, self.chunks, self.held = self.chunks, [], 0
-        self.body_done = self.arrived
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _deadline(self, sweeper: Sweeper) -> float:
-        came = self.request_bytes + self.held
-        if came >= self._enough or sweeper.now > self._due:
-            self._enough = came + LEAST_BODY
-            self._due = sweeper.now + sweeper.stall_seconds
-        return self._due
-
-    async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
-        connection, chunked, silent = self.connection, self.chunked, self.method == "HEAD"
-
-        def sink(chunk: bytes) -> asyncio.Future[None] | None:
-            # What write() does, in one step: this is all that a piece of a stream costs here.
-            if feed is not None:
-                chunk = feed(chunk)
-            if chunk and not silent:
-                self.response_bytes += len(chunk)
-                if chunked:
-                    chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
-                if connection.held or connection.lost:
-                    connection.write(chunk)
-                else:
-                    connection.transport.write(chunk)
-            return connection.drained
-
-        return await response.pour(sink)
-
-    def take(self, chunk: bytes) -> None:
-        """A piece of the body has arrived."""
-        if self.finished:
-            return
-        self.chunks.append(chunk)
-        self.held += len(chunk)
-        if self.held > HIGH_WATER:
-            self.connection.pause_reading()
-        self.wake()
-
-    def spoil(self, error: GatewayError) -> None:
-        """The body broke off in the middle: who reads on is told ``error``."""
-        self.keep_alive = False
-        self.fault = error
-        if self.finished:
-            self.connection.end()
-        else:
-            self.wake()
-
-    def wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def leave(self) -> None:
-        if not self.finished:
-            self.abandoned = True
-            self.wake()
-            # One that has not begun sees for itself, and is recorded.
-            if self.entered and self.task is not None:
-                self.task.cancel()
-
-    def stop(self) -> None:
-        """The worker stops and waits no longer."""
-        if self.entered and not self.finished and not self.stopped and self.task is not None:
-            self.stopped = True
-            self.task.cancel()
-
-    def drop(self) -> None:
-        self.connection.drop()
-
-    # The answer
-
-    def send_head(self, status: int, headers: Headers, length: int | None) -> Awaitable[None]:
-        if length is None and self.method != "HEAD" and status not in _BODILESS:
-            if self.old:
-                self.endless = True
-                self.keep_alive = False
-            else:
-                self.chunked = True
-        return self.connection.hold(self._head(status, headers, length))
-
-    def send_body(self, chunk: bytes) -> Awaitable[None]:
-        if self.method == "HEAD":
-            return DONE
-        if self.chunked:
-            if not chunk:
-                return DONE
-            chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
-        return self.connection.write(chunk)
-
-    def send_end(self, last: bytes) -> Awaitable[None]:
-        if self.method == "HEAD":
-            last = b""
-        elif self.chunked:
-            last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(last), last) if last else b"0\r\n\r\n"
-        self.connection.write(last)
-        self.connection.answered(self)
-        return DONE
-
-    def send_whole(
-        self, status: int, headers: Headers, body: bytes, length: int
-    ) -> Awaitable[None]:
-        head = self._head(status, headers, None if status in _BODILESS else length)
-        if self.method != "HEAD":
-            head += body
-        self.connection.write(head)
-        self.connection.answered(self)
-        return DONE
-
-    def _head(self, status: int, headers: Headers, length: int | None) -> bytes:
-        """Raises ValueError where a field holds a line break: it would start another."""
-        lines = [_STATUS[status], *map(b": ".join, headers), b"x-request-id: " + self.id.encode()]
-        if length is not None:
-            lines.append(b"content-length: %d" % length)
-        elif self.chunked:
-            lines.append(b"transfer-encoding: chunked")
-        if not self.arrived and (self.expects or not self._small()):
-            # Of what is awaited whether it still comes is the client's choice, and what is
-            # large is not worth reading.
-            self.expects = self.keep_alive = False
-            self.connection.closing = True
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        lines.append(b"\r\n")
-        head = b"\r\n".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
-            raise ValueError("A header of the answer holds a line break.")
-        return head
-
-    def _small(self) -> bool:
-        return self.length is not None and self.length <= HIGH_WATER
 
 
 class Protocol(asyncio.Protocol):
@@ -311,7 +103,7 @@ class Protocol(asyncio.Protocol):
         """Loop time at which the connection is given up; 0 where the client is not awaited."""
         self._server = server_state
         self._config = config
-        self.sweeper = self.application.sweeper(self.loop)
+        self.sweeper: Sweeper = self.application.sweeper(self.loop)
         self._parser = httptools.HttpRequestParser(self)
         self._call: Call | None = None
         """The call being answered; further ones wait in ``_ahead``."""
@@ -608,7 +400,7 @@ class Protocol(asyncio.Protocol):
         self, status: int, headers: Headers, body: bytes, *, last: bool, bodiless: bool = False
     ) -> None:
         """An answer outside of any call."""
-        lines = [_STATUS[status], *map(b": ".join, headers), b"content-length: %d" % len(body)]
+        lines = [STATUS[status], *map(b": ".join, headers), b"content-length: %d" % len(body)]
         if last:
             lines.append(b"connection: close")
         self.write(b"\r\n".join([*lines, b"\r\n"]) + (b"" if bodiless else body))
@@ -711,56 +503,6 @@ class Protocol(asyncio.Protocol):
     def _flush(self) -> None:
         if self.held:
             self.write(b"")
-
-
-class Sweeper:
-    """Gives up on connections past their deadline. ``now`` is loop time, a second coarse.
-
-    When the worker is to stop, it takes no new connections, and each that it has ends with the
-    answer to its next call, which says so. One that stays idle for a tenth of the time is closed:
-    a client that keeps its connection busy is always told before, and one that does not finds
-    it closed when it looks. Calls that are not over in time are given up.
-
-    ``head_seconds``: from a head's first byte to its last. ``stall_seconds``: a client that is
-    slow for so long is dropped; it takes less than 48 KiB of an answer that waits, or sends
-    less than ``LEAST_BODY`` of a body that is waited for.
-    """
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, head_seconds: float, stall_seconds: float
-    ) -> None:
-        self.head_seconds = head_seconds
-        self.stall_seconds = stall_seconds
-        self.connections: set[Protocol] = set()
-        self.complaints: Counter[str] = Counter()
-        """By error code, what could not be read as a call."""
-        self.stopping = False
-        self._grace = self._stop_at = 0.0
-        self._loop = loop
-        self.now = loop.time()
-        self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
-
-    def stop(self, seconds: float) -> None:
-        """Calls have so long to be over."""
-        if not self.stopping:
-            self.stopping = True
-            self._grace = seconds / 10
-            self._stop_at = self._loop.time() + seconds
-            self._timer.cancel()
-            self._sweep()
-
-    def _sweep(self) -> None:
-        self.now = self._loop.time()
-        for connection in list(self.connections):
-            if self.stopping:
-                connection.wind_up(self.now, self._grace, self._stop_at)
-            else:
-                connection.look(self.now)
-        pause = STOPPING_SWEEP_SECONDS if self.stopping else SWEEP_SECONDS
-        self._timer = self._loop.call_later(pause, self._sweep)
-
-    def close(self) -> None:
-        self._timer.cancel()
 
 
 def _readable(transport: asyncio.Transport) -> bool:

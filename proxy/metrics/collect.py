@@ -15,8 +15,8 @@ from proxy.metrics.vitals import Lag
 if TYPE_CHECKING:
     from proxy.gateway import Gateway
     from proxy.limits import AnyLimiter
-    from proxy.server import Sweeper
     from proxy.snapshot import Holder
+    from proxy.sweeper import Sweeper
     from proxy.traces.export import Exporter
     from proxy.upstream.pool import Pool
     from proxy.usage.journal import Journal

@@ -9,9 +9,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from proxy.call import Call
 from proxy.errors import GatewayError, render
 from proxy.exchange import RequestHead
-from proxy.server import Call, Protocol, Sweeper
+from proxy.server import Protocol
+from proxy.sweeper import Sweeper
 
 Seen = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], bytes]
 """Method, path, query, fields and body of a call."""
