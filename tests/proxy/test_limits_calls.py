@@ -76,7 +76,10 @@ async def test_of_200_calls_at_once_ten_are_under_way(
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     site = alice_site
-    await site.publish(**planned(site, Limit("concurrency", 10)))
+    patient = msgspec.structs.replace(
+        site.snapshot.upstreams[0], timeouts=snapshot.Timeouts(first_byte=30.0)
+    )
+    await site.publish(upstreams=(patient,), **planned(site, Limit("concurrency", 10)))
     other = await both(site, second, sites)
     upstream.script = script
     for turn in (1, 2):

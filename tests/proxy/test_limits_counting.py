@@ -230,8 +230,10 @@ async def test_a_call_that_ends_before_it_is_let_through_holds_nothing(
     wanted = Limits((item(tenant, "concurrency", 3),))
     for _ in range(3):
         held = Held(wanted, wanted.ones)
-        limiter.hold(held, alike=True)
+        answer = limiter.hold(held, alike=True)
         held.close((0,))
+        assert isinstance(answer, asyncio.Future)
+        assert (await answer).allowed
 
     async def all_free() -> bool:
         return (await limiter.readings(wanted))[0].reserved == 0
