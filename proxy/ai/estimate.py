@@ -107,9 +107,10 @@ def input_tokens(body: bytes) -> int:
 
 
 def _prompt_tokens(prompt: CompiledPrompt, length: int) -> int:
-    """Of a prompt with variables of ``length`` bytes, which it may repeat."""
+    """Of a prompt with variables of ``length`` bytes, or their defaults; it may repeat them."""
     pieces = [piece for _, template in prompt.messages for piece in template[::2]]
     names = Counter(name for _, template in prompt.messages for name in template[1::2])
+    length += sum(len(variable.default.encode()) for variable in prompt.variables.values())
     filled = length * max(names.values(), default=0)
     return -(-(sum(len(piece.encode()) for piece in pieces) + filled) // BYTES_A_TOKEN)
 

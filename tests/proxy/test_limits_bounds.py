@@ -8,11 +8,13 @@ from itertools import count
 from time import time_ns
 from typing import Any
 
+import msgspec
 import pytest
 from limits_cast import chat, counted, known, model, planned, with_ai
 
 from contract.keys import limits_rebuilt
 from contract.policies import Limit
+from contract.snapshot import PromptVariable
 from proxy.limits import Held, Item, Limiter, Limits
 
 _numbers = count(time_ns())
@@ -106,4 +108,14 @@ async def test_a_prompt_is_estimated_by_its_own_length_on_a_kept_connection(ai_s
     for _ in range(3):
         assert (await ai_site.call("/ask", "POST", json={"word": "it"})).status_code == 200
     refused = await ai_site.call("/ask", "POST", json={"word": "it " * 5000})
+    assert (refused.status_code, refused.json()["code"]) == (429, "token_limit_exceeded")
+
+
+async def test_what_a_prompt_fills_in_itself_is_estimated_too(ai_site: Any) -> None:
+    (prompt,) = ai_site.snapshot.prompts
+    long = PromptVariable("word", required=False, default="it " * 5000)
+    changed = msgspec.structs.replace(prompt, variables=(long,))
+    limits = planned(ai_site, Limit("tokens", 1000, 600))
+    await ai_site.publish(prompts=(changed,), **limits)
+    refused = await ai_site.call("/ask", "POST", json={})
     assert (refused.status_code, refused.json()["code"]) == (429, "token_limit_exceeded")
