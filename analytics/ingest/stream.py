@@ -39,7 +39,7 @@ class Stream:
 
     def __init__(self, url: str, consumer: str = _CONSUMER, idle: float = IDLE) -> None:
         self._client = connect(url, protocol=2, socket_timeout=10)
-        # Left alone, redis-py would make a dictionary of each entry.
+        # Left alone, redis-py would make a dictionary of each entry, as it does in a cluster.
         for command in ("XREADGROUP", "XAUTOCLAIM"):
             self._client.set_response_callback(command, lambda answer, **_: answer)
         self.consumer = consumer
@@ -109,11 +109,13 @@ class Stream:
 
 
 def _entries(answer: list[Any]) -> list[Entry]:
-    """Of ``[id, [field, value, ...]]``, or ``[id, None]`` for what was deleted meanwhile."""
-    entries = []
-    for identifier, fields in answer:
-        if fields is not None and len(fields) == 2 and fields[0] == _FIELD:
-            entries.append(Entry(identifier, fields[1]))
-        else:
-            entries.append(Entry(identifier, None if fields is None else b""))
-    return entries
+    return [Entry(identifier, _body(fields)) for identifier, fields in answer]
+
+
+def _body(fields: list[bytes] | dict[bytes, bytes] | None) -> bytes | None:
+    """Of ``[field, value, ...]``, in a cluster of a dictionary; empty where it was deleted."""
+    if not fields:
+        return None
+    if isinstance(fields, dict):
+        fields = [part for pair in fields.items() for part in pair]
+    return fields[1] if len(fields) == 2 and fields[0] == _FIELD else b""

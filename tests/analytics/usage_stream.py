@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import redis
-
 from analytics.histogram import bucket
 from analytics.models import INTERVALS, UsageRecord
 from analytics.models.rollups import DIMENSIONS, MEASURES, NOTHING
 from contract.keys import USAGE_STREAM
 from contract.usage import UsageEvent, encode
+from tenants.valkey import connect
 
 TIME_ZERO = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
 LATER = TIME_ZERO + timedelta(days=1)
@@ -131,7 +130,7 @@ class Feed:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = redis.Redis.from_url(url)
+        self.client = connect(url)
 
     def clear(self) -> None:
         self.client.delete(USAGE_STREAM, "hubpo:usage:ingest")
