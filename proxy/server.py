@@ -51,11 +51,14 @@ KEEP_ALIVE_SECONDS = 75.0
 LINGER_SECONDS = 2.0
 """A connection is read for so long after its last answer, which would be lost otherwise if the
 client was still sending."""
+UNSENT = 131072
+"""Bytes that the kernel takes for a client beyond what is on its way, where it can be told."""
 TURNED_AWAY_SECONDS = 0.3
 STOP_SECONDS = 30.0
 """For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
 
 _TURNED_AWAY = [shaped(GatewayOverloaded(), "", ai=ai) for ai in (False, True)]
+_UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _PROBES = (b"/healthz", b"/readyz")
 
 
@@ -132,7 +135,11 @@ class Protocol(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.lost = False
         peer = transport.get_extra_info("peername")
-        self.client = peer[0] if isinstance(peer, tuple) and peer else ""
+        if isinstance(peer, tuple) and peer:
+            self.client = peer[0]
+            if _UNSENT_OPTION is not None:
+                own = transport.get_extra_info("socket")
+                own.setsockopt(socket.IPPROTO_TCP, _UNSENT_OPTION, UNSENT)
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         self.deadline = self.sweeper.now + self.sweeper.head_seconds
@@ -425,7 +432,11 @@ class Protocol(asyncio.Protocol):
         """Gives up on a client that has not moved for too long."""
         if 0.0 < self.deadline < now:
             self.deadline = 0.0
-            self.transport.abort()
+            if self.transport.get_write_buffer_size():
+                # The kernel need not try on: the answer ends in the middle anyway.
+                self._reset()
+            else:
+                self.transport.abort()
             return
         due = now + self.sweeper.stall_seconds
         rests = self.deadline > due
