@@ -14,7 +14,8 @@ from time import monotonic
 
 from contract.keys import USAGE_STREAM
 from proxy.cluster import connect
-from proxy.usage.journal import Journal, Orphan
+from proxy.usage.journal import Journal
+from proxy.usage.orphan import Orphan
 from proxy.usage.segment import Segment
 from proxy.valkey import Connection, ValkeyError
 
