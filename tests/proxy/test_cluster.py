@@ -129,7 +129,7 @@ async def test_a_dead_node_matters_to_its_own_tenants_only_and_is_used_again_wit
     began = time.monotonic()
     answers = await asyncio.gather(*(call(site) for site in lost for _ in range(20)))
     assert set(answers) <= {200, 429}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert [await call(site) for site in lost] == [200, 200]
     refused = [await chat(site) for site in lost]
     assert [answer.json()["error"]["code"] for answer in refused] == ["limits_unavailable"] * 2
