@@ -5,8 +5,8 @@
 -- share; -1: none), and the index of the key that must exist before a calendar counter is believed
 -- (0: none).
 --
--- Each is answered with: how many calls may go, the number of the limit that refused (0: none),
--- the microseconds until it may grant one (-1: never, -2: its counter is not known), what remains
+-- Each is answered with: how many calls may go, the number of the limit that refused for the
+-- longest (0: none), the microseconds until it may grant one (-1: never, -2: its counter is not known), what remains
 -- of each limit, and the share granted of each limit that asked for one.
 
 local function wait(part, free)
@@ -27,6 +27,21 @@ local function wait(part, free)
     if c.taken >= need then return math.ceil(c.width * 61) end
   end
   return 1000000
+end
+
+-- Of the limits that cannot grant another call, the one that takes longest, and how long.
+local function refusal(parts, granted)
+  local tight, longest = 0, 0
+  for p = 1, #parts do
+    local part = parts[p]
+    local free = math.max(0, part.free - granted * part.unit)
+    if part.unknown or free < part.unit then
+      local micros = wait(part, free)
+      if micros < 0 then return p, micros end
+      if micros > longest then tight, longest = p, micros end
+    end
+  end
+  return tight, longest
 end
 
 local a = 2
@@ -55,7 +70,7 @@ local reply = {}
 while a <= #ARGV do
   local wanted, count = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
   a = a + 2
-  local granted, tight, parts = wanted, 0, {}
+  local granted, parts = wanted, {}
   for p = 1, count do
     local part = read_part()
     parts[p] = part
@@ -65,13 +80,11 @@ while a <= #ARGV do
     elseif part.unit > 0 then
       fits = math.max(0, math.floor(part.free / part.unit))
     end
-    if fits < granted then granted, tight = fits, p end
+    granted = math.min(granted, fits)
   end
-  local group = {granted, tight, 0}
-  if granted < wanted then
-    local part = parts[tight]
-    group[3] = wait(part, math.max(0, part.free - granted * part.unit))
-  end
+  local tight, micros = 0, 0
+  if granted < wanted then tight, micros = refusal(parts, granted) end
+  local group = {granted, tight, micros}
   local shares = {}
   for p = 1, count do
     local part = parts[p]

@@ -157,6 +157,20 @@ async def test_the_wait_that_is_told_is_enough(limiter: Limiter, tenant: str) ->
     assert await allowed(limiter, wanted, 1) == 1
 
 
+async def test_of_several_limits_that_refuse_the_one_that_takes_longest_is_told(
+    limiter: Limiter, tenant: str
+) -> None:
+    wanted = limits(tenant, ("a", 1, 1), ("b", 1, 60), ("c", 1, 10), ("d", 9, 600))
+    assert await allowed(limiter, wanted, 1) == 1
+    check = limiter.check(wanted)
+    assert check is not None
+    verdict = await check
+    assert verdict is not None
+    assert verdict.tight == 1
+    assert 59_000_000 < verdict.wait <= 61_100_000
+    assert verdict.remaining == [0, 0, 0, 8]
+
+
 async def test_a_clock_that_goes_back_an_hour_costs_a_window_and_no_more(
     limiter: Limiter, tenant: str, proxy_valkey: Any
 ) -> None:
