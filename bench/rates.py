@@ -3,8 +3,8 @@
 Reads a job as JSON from standard input: ``port``, ``warmup``, ``seconds``, ``answer`` (base64) and
 ``tenants``, each with ``request`` (base64), ``rate`` in calls a second and ``connections``. Prints
 ``go`` and ``stop`` around the measured time, and then for each tenant how many calls were
-``answered``, ``refused`` (503), ``wrong``, and ``unsent`` because all connections were busy, and
-the latency of the answered.
+``answered``, ``refused`` (503), ``wrong``, and ``unsent`` because all connections were busy or had
+been told to wait, and the latency of the answered.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import uvloop
 from bench.load import percentiles
 
 TICK = 0.001
+RETRY_AFTER = 1.0
+"""What the gateway says; the client on this connection keeps to it."""
 
 
 class Client(asyncio.Protocol):
@@ -73,6 +75,8 @@ class Tenant:
             self.times.append(time.perf_counter() - client.sent)
         elif status == b"503":
             self.refused += 1
+            asyncio.get_running_loop().call_later(RETRY_AFTER, self.idle.append, client)
+            return
         else:
             self.wrong += 1
         self.idle.append(client)
@@ -100,6 +104,7 @@ async def main(job: dict) -> list[dict]:
                 lambda of=tenant: Client(of), "127.0.0.1", job["port"]
             )
             tenant.idle.append(client)
+        await asyncio.sleep(0.0005 * tenant.connections)  # the listener's queue is not endless
     begun = time.perf_counter()
     for tenant in tenants:
         tenant.next = begun

@@ -25,10 +25,15 @@ FAIR_LAG, FAIR_CROWD = 0.003, 64
 calls under way: with fewer it is not they that make it long, but another program on the CPU."""
 MOST_LAG, MOST_CROWD = 0.015, 256
 """The same for all tenants."""
+WORST_LAG = 0.06
+"""Seconds of a turn up to which only those with far more than their share are cut back, as long
+as there are any."""
 STANDING = 3
 """Ticks for which turns must be long."""
-LEAST_OF_SERVED = 0.5
+LEAST_OF_SERVED = 0.25
 """Of what was served when refusing began, so much comes in at least: refusing costs time too."""
+FORGETTING = 0.98
+"""Who is refused asks less for that reason alone, so its rate falls no faster than this a tick."""
 HEAVY = 1.5
 """So many times its share is far more."""
 FEWEST = 10.0
@@ -64,7 +69,8 @@ class Share:
     def look(self) -> int:
         """Brings ``rate`` up to date. How many calls were taken on since the last look."""
         fresh, self.seen = self.begun - self.seen, self.begun
-        self.rate += (fresh - self.rate) * SMOOTHING
+        rate = self.rate + (fresh - self.rate) * SMOOTHING
+        self.rate = max(rate, self.rate * FORGETTING) if self.refusing else rate
         refused, self.refused = self.refused, 0
         return fresh - refused
 
@@ -86,6 +92,8 @@ class Load:
         self._limit: float | None = None
         """Calls a tick that are let in; None while there is no need to count them."""
         self._least = FEWEST
+        self._settling = 0
+        """Ticks until it can be seen what the last change has done."""
         self._served = 0.0
         """Calls a tick that are over, on average over the last few."""
         self._in_flight = 0
@@ -148,13 +156,17 @@ class Load:
         self.refusing = any(share.refusing for share in self.shares.values())
 
     def _set_limit(self, wanted: float, bearable: float, *, crowded: bool) -> None:
-        if crowded and self.lag > bearable:
+        if self._settling > 0:
+            self._settling -= 1
+        elif crowded and self.lag > bearable:
             limit = wanted if self._limit is None else min(self._limit, wanted)
             if self._limit is None:
                 self._least = max(LEAST_OF_SERVED * self._served, FEWEST)
-            self._limit = max(limit * 0.9, self._least)
+            less = 0.9 if self.lag < 2 * bearable else 0.7
+            self._limit = max(limit * less, self._least)
+            self._settling = STANDING
         elif self._limit is not None and (not crowded or self.lag < bearable / 2):
-            self._limit *= 1.05
+            self._limit *= 1.02
             if self._limit > wanted * 1.2:
                 self._limit = None
 
@@ -164,7 +176,7 @@ class Load:
         if self._limit is None:
             return
         cut, left = shares, self._limit
-        if heavy and self.lag <= MOST_LAG:
+        if heavy and self.lag <= WORST_LAG:
             # The others get what they ask for, and these what is left, but no less than their due.
             cut = heavy
             light = sum(share.rate for share in shares) - sum(share.rate for share in heavy)
