@@ -5,9 +5,9 @@
 -- share; -1: none), and the index of the key that must exist before a calendar counter is believed
 -- (0: none).
 --
--- Each is answered with: how many calls may go, the number of the limit that refused for the
--- longest (0: none), the microseconds until it may grant one (-1: never, -2: its counter is not known), what remains
--- of each limit, and the share granted of each limit that asked for one.
+-- Each is answered with: how many calls may go, the number of the limit that refuses for the
+-- longest (0: none), the microseconds until it may grant one (-1: never, -2: its counter is not
+-- known), what remains of each limit, and the share granted of each limit that asked for one.
 
 local function wait(part, free)
   local c, need = part.c, part.unit - free
