@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from contract.servers import Server, is_cluster, servers
-from proxy.valkey import Connection, Part, ValkeyError, dial
+from proxy.valkey import Connection, Part, Redirected, ValkeyError, dial
 
 SLOTS = 16_384
 
@@ -89,7 +89,15 @@ class Reach:
         self._connections: dict[Server, Connection] = {}
 
     async def ask(self, command: str, key: str, *parts: Part, seconds: float = 2.0) -> Any:
-        """Raises ValkeyError; the map is asked for anew after that."""
+        """Raises ValkeyError; the map is asked for anew after that, and before one more try
+        where the key has moved.
+        """
+        try:
+            return await self._ask(command, key, *parts, seconds=seconds)
+        except Redirected:
+            return await self._ask(command, key, *parts, seconds=seconds)
+
+    async def _ask(self, command: str, key: str, *parts: Part, seconds: float) -> Any:
         try:
             if self._map is None:
                 self._map = await load(self._url)

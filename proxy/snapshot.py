@@ -217,7 +217,7 @@ class Watcher:
 
     async def _session(self) -> None:
         """Follows until a connection is lost. Raises ValkeyError."""
-        listening = await connect(self._url, on_push=self._announce)
+        listening = await connect(self._url, SNAPSHOT_INDEX, on_push=self._announce)
         asking = Reach(self._url)
         listening.subscribe(SNAPSHOT_CHANNEL)
         listening.lost.add_done_callback(lambda _: self._wake.set())

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -112,9 +111,9 @@ async def test_a_change_is_live_at_every_gateway_within_a_second(
 
 
 async def test_a_dead_node_matters_to_its_own_tenants_only_and_is_used_again_within_5_s(
-    cluster: Cluster, at_home: list[tuple[Site, Site]], upstream: Any, tmp_path: Path
+    cluster: Cluster, at_home: list[tuple[Site, Site]], upstream: Any
 ) -> None:
-    """Calls of its tenants pass uncounted, money is refused, usage waits for it."""
+    """Calls of its tenants pass uncounted, money is refused, usage waits; changes go on."""
     upstream.script = model()
     number = cluster.node_of(keys.USAGE_STREAM)
     lost, other = at_home[number], at_home[(number + 1) % 3]
@@ -123,7 +122,7 @@ async def test_a_dead_node_matters_to_its_own_tenants_only_and_is_used_again_wit
         await publish(pair, **with_ai(pair[0], upstream.port) | planned(pair[0], *limits))
     for site in (lost[0], other[0]):
         assert [await call(site) for _ in range(4)] == [200, 200, 200, 429]
-    made = len(await lost[0].events(4))
+    await lost[0].events(4)
 
     cluster.kill(number)
     began = time.monotonic()
@@ -134,6 +133,7 @@ async def test_a_dead_node_matters_to_its_own_tenants_only_and_is_used_again_wit
     refused = [await chat(site) for site in lost]
     assert [answer.json()["error"]["code"] for answer in refused] == ["limits_unavailable"] * 2
     assert [await call(site) for site in other] == [429, 429]
+    await publish(lost)
 
     cluster.start_node(number)
 
@@ -149,4 +149,4 @@ async def test_a_dead_node_matters_to_its_own_tenants_only_and_is_used_again_wit
         return len(passed) == sent
 
     await until(shipped, 20)
-    assert sent >= made - 1 + 2
+    assert sent >= 3 + 2
