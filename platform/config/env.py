@@ -10,7 +10,7 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
-from contract.servers import is_cluster
+from contract.servers import AddressError, is_cluster, servers
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -47,6 +47,11 @@ def broker_url() -> str:
     Without it the one that gateways use, unless that is a cluster: none of them can live in one.
     """
     url = os.environ.get("BROKER_URL") or redis_url()
+    try:
+        servers(url)
+    except AddressError as error:
+        name = "BROKER_URL" if os.environ.get("BROKER_URL") else "REDIS_URL"
+        raise EnvError(str(error).replace("REDIS_URL", name)) from None
     if is_cluster(url):
         raise EnvError(
             "BROKER_URL is not set to a single Valkey. REDIS_URL names a cluster, in which "

@@ -94,6 +94,7 @@ class _Start:
         checks.disk_space(self.var)
         listeners = self._listen()
         checks.observers()
+        env.broker_url()
         checks.secret_key(self.var)
         self.say(f"Starting Hubpo in {self.var}")
         await self._servers()

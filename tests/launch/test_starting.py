@@ -34,7 +34,7 @@ def up(start: Callable[..., Running], ports: dict[str, str], place: Path):
     """Starts it in ``place`` on free ports with no server of its own named."""
 
     def run(**environment: str) -> Running:
-        base = {"HUBPO_VAR": str(place), "DATABASE_URL": "", "REDIS_URL": ""}
+        base = {"HUBPO_VAR": str(place), "DATABASE_URL": "", "REDIS_URL": "", "BROKER_URL": ""}
         return start("-m", "launch", "up", **base | ports | environment)
 
     return run
@@ -82,6 +82,12 @@ def test_metrics_and_traces_that_cannot_be_had_are_told_at_the_start(up, ports):
         assert f"Port {port} is in use" in refusal(up(HUBPO_METRICS_PORT=port))
     assert "HUBPO_TRACE_RATIO must be" in refusal(up(HUBPO_TRACE_RATIO="2"))
     assert "HUBPO_OTLP_HEADERS must be" in refusal(up(HUBPO_OTLP_HEADERS="secret"))
+
+
+def test_a_valkey_that_cannot_be_used_is_told_at_the_start(up):
+    assert "BROKER_URL is not set" in refusal(up(REDIS_URL="redis+cluster://127.0.0.1:1"))
+    assert "REDIS_URL must begin with" in refusal(up(REDIS_URL="http://127.0.0.1"))
+    assert "BROKER_URL names no port" in refusal(up(BROKER_URL="redis://127.0.0.1:x"))
 
 
 def test_a_second_start_in_the_same_place_says_that_one_is_running(up, place):
