@@ -54,9 +54,12 @@ async def _large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def _slow(kind: str, port: int) -> float:
-    """Seconds until the gateway closed it."""
+async def _slow(kind: str, port: int, offset: float) -> float:
+    """Seconds until the gateway closed it. It begins ``offset`` seconds later than the first,
+    so that not all move at the same moment.
+    """
     loop = asyncio.get_running_loop()
+    await asyncio.sleep(offset)
     with socket.socket() as client:
         client.setblocking(False)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -122,7 +125,7 @@ async def run(clients: int, rate: int, seconds: float) -> None:
             for kind in KINDS:
                 _line("alone", await _normal(port, rate, seconds))
                 before, spent = _memory(pid), cpu_seconds(pid)
-                slow = [asyncio.create_task(_slow(kind, port)) for _ in range(clients)]
+                slow = [asyncio.create_task(_slow(kind, port, n / clients)) for n in range(clients)]
                 await asyncio.sleep(5)
                 busy = (cpu_seconds(pid) - spent) / 5
                 beside = await _normal(port, rate, seconds)

@@ -41,7 +41,7 @@ class Settings(Struct, frozen=True):
     """What all usage files together may take while Valkey is down; then calls are refused."""
     head_seconds: float = 15.0
     """A client may take so long for the head of a request."""
-    stall_seconds: float = 25.0
+    stall_seconds: float = 20.0
     """A client that stalls for so long, with a body or with an answer, is dropped."""
     most_calls: int = 8192
     """Under way in one worker. One tenant may have half of them."""

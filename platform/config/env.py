@@ -153,7 +153,7 @@ def client_head_seconds() -> int:
 
 def client_stall_seconds() -> int:
     """How long a client may stall before it is dropped (``HUBPO_CLIENT_STALL_SECONDS``)."""
-    return number("HUBPO_CLIENT_STALL_SECONDS", 25)
+    return number("HUBPO_CLIENT_STALL_SECONDS", 20)
 
 
 def smtp_url() -> str:
