@@ -179,7 +179,9 @@ def test_a_credential_entered_in_the_console_reaches_the_provider_and_nobody_els
         told = admin.put(f"/providers/{provider['id']}/credential/", secret=secret)
         assert secret not in str(told)
         ai = admin.named("/apis/", "AI models")["id"]
-        deployment = {"provider": provider["id"], "provider_model": "keyed-1"}
+        # The demo's plan has a budget, which no model without a price can be held by.
+        prices = {"input_price": "0.15", "output_price": "0.60"}
+        deployment = {"provider": provider["id"], "provider_model": "keyed-1", **prices}
         admin.post(
             "/models/", name="keyed", abilities=["chat"], apis=[ai], deployments=[deployment]
         )
