@@ -21,7 +21,8 @@ from proxy.valkey import Connection, ValkeyError
 
 logger = logging.getLogger(__name__)
 
-BATCH_BYTES = 256 * 1024
+BATCH_BYTES = 24 * 1024
+"""About 80 events. While Valkey takes a batch it answers no limit, and calls wait for that."""
 INTERVAL = 0.2
 ORPHAN_SECONDS = 5.0
 LONGEST_PAUSE = 5.0
