@@ -148,8 +148,9 @@ class SpreadLimiter:
 
     def _shard(self, server: Server) -> Shard:
         shard = Shard(lambda: dial(server), self._worker, apart=True, moved=self._stale.set)
-        mine = lambda tenant_id: self._home(tenant_id) is shard  # noqa: E731
-        shard.join(self, self._shares, mine, self._redirect)
+        shard.join(
+            self, self._shares, lambda tenant_id: self._home(tenant_id) is shard, self._redirect
+        )
         return shard
 
     # Moving
