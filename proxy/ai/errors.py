@@ -105,3 +105,28 @@ class OutputInvalid(UpstreamError):
             f"The model's answer is not JSON (it ended with '{finish_reason}'). Try again, with "
             "shorter variables if the answer was cut off."
         )
+
+
+class ParameterUnsupported(GatewayError):
+    """The client asks for what the model's provider cannot be told, by a rule that refuses it."""
+
+    status = 400
+    code = "parameter_unsupported"
+    title = "Parameter unsupported"
+
+    def __init__(self, param: str, where: str) -> None:
+        super().__init__(
+            f"'{param}' cannot be used with {where}. Leave it out, or choose another model."
+        )
+        self.param = param
+
+
+class AnswerUnreadable(UpstreamError):
+    """A provider's answer that has not the form of its own format."""
+
+    code = "provider_answer_unreadable"
+    title = "Provider's answer unreadable"
+    sentence = (
+        "The AI provider's answer has not the form it should have. Try again, and ask the "
+        "administrator to check the provider's kind and address if it stays so."
+    )

@@ -1,0 +1,69 @@
+"""Parameters that a provider lacks: mapped, dropped or refused, and never in silence.
+
+Each format and each preset of a provider declares ``LACKS``: by name of a field of ``Request``,
+what is done where a call sets it. What only steers the choice of words is dropped; what the client
+would miss in the answer is refused. An administrator may declare for a model that all of them are
+dropped, or refused. What was done goes into the response's ``X-Hubpo-Dropped`` and
+``X-Hubpo-Mapped`` and into the usage record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from proxy.ai.errors import ParameterUnsupported
+from proxy.ai.middle.request import Request
+
+Rule = Literal["drop", "refuse"]
+Mode = Literal["declared", "drop", "refuse"]
+
+
+class Notes:
+    """What became of a call's parameters on its way to one provider.
+
+    ``mode`` is what the administrator declared: the rules as they are, or one for all.
+    """
+
+    __slots__ = ("dropped", "mapped", "mode", "where")
+
+    def __init__(self, where: str = "this model", mode: Mode = "declared") -> None:
+        self.where = where
+        self.mode = mode
+        self.dropped: list[str] = []
+        self.mapped: list[str] = []
+
+    def lacks(self, name: str, rule: Rule = "drop") -> None:
+        """The provider cannot be told ``name``. Raises ParameterUnsupported where it is refused."""
+        if (rule if self.mode == "declared" else self.mode) == "refuse":
+            raise ParameterUnsupported(name, self.where)
+        if name not in self.dropped:
+            self.dropped.append(name)
+
+    def maps(self, name: str, to: str) -> None:
+        """It is told something near to ``name``: ``to`` says what."""
+        note = f"{name}={to}"
+        if note not in self.mapped:
+            self.mapped.append(note)
+
+
+def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
+    """Takes out of the request what the provider lacks, and what only another format can say.
+
+    Raises ParameterUnsupported.
+    """
+    for name, rule in lacks.items():
+        value: Any = getattr(request, name)
+        if value is None or value == [] or value == "" or (name == "n" and value == 1):
+            continue
+        notes.lacks(name, rule)
+        empty: Any = [] if isinstance(value, list) else "" if isinstance(value, str) else None
+        setattr(request, name, empty)
+
+
+def foreign(request: Request, format: str, notes: Notes) -> None:  # noqa: A002
+    """Drops ``extra`` where the provider speaks another format than the client."""
+    if request.format != format and request.extra:
+        for name in request.extra:
+            notes.lacks(name)
+        request.extra = {}
