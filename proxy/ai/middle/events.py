@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.ai.middle.answer import Answer, Choice, Fault, Finish, Usage
-from proxy.ai.middle.parts import Part, Refusal, Text, Thinking, ToolCall
+from proxy.ai.middle.parts import Citation, Part, Refusal, Text, Thinking, ToolCall
 
 
 class Begin(Struct):
@@ -49,6 +49,14 @@ class PartSigned(Struct):
     signature: str
 
 
+class PartCited(Struct):
+    """A source of a text, where it becomes known only after the text began."""
+
+    choice: int
+    part: int
+    citation: Citation
+
+
 class PartEnd(Struct):
     choice: int
     part: int
@@ -75,7 +83,18 @@ class Other(Struct):
     value: dict[str, Any]
 
 
-Event = Begin | PartBegin | PartDelta | PartSigned | PartEnd | ChoiceEnd | Counted | Failed | Other
+Event = (
+    Begin
+    | PartBegin
+    | PartDelta
+    | PartSigned
+    | PartCited
+    | PartEnd
+    | ChoiceEnd
+    | Counted
+    | Failed
+    | Other
+)
 
 
 def unfold(answer: Answer) -> list[Event]:
@@ -132,6 +151,10 @@ class Fold:
             signed = self._parts[event.choice, event.part]
             if isinstance(signed, Thinking | ToolCall):
                 signed.signature += event.signature
+        elif isinstance(event, PartCited):
+            cited = self._parts[event.choice, event.part]
+            if isinstance(cited, Text):
+                cited.citations = [*cited.citations, event.citation]
         elif isinstance(event, ChoiceEnd):
             choice = self._choice(event.choice)
             choice.finish, choice.stop_sequence = event.finish, event.stop_sequence

@@ -43,6 +43,8 @@ class Media(Struct, tag="media"):
     name: str = ""
     detail: str = ""
     """``low``, ``high``, ``auto``: how closely an image is to be looked at."""
+    transcript: str = ""
+    """Of a sound: what is said in it."""
     cache: dict[str, Any] | None = None
 
 

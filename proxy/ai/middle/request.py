@@ -29,6 +29,9 @@ class Tool(Struct):
     schema: dict[str, Any] | None = None
     strict: bool | None = None
     cache: dict[str, Any] | None = None
+    custom: dict[str, Any] | None = None
+    """Of a tool whose input is text and not JSON, and which has no ``schema``: empty where any text
+    will do, else ``{"syntax", "definition"}`` of the grammar that the text must fit."""
     format: str = ""
     foreign: dict[str, Any] | None = None
 
