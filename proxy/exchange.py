@@ -99,6 +99,8 @@ class Exchange:
     response_bytes: int = 0
     first_byte_us: int = 0
     upstream_us: int = 0
+    attempts: int = 0
+    """Requests sent upstream for it; the pool counts them."""
     streamed: bool = False
     abandoned: bool = False
     stopped: bool = False
@@ -332,7 +334,7 @@ class Exchange:
             self.abandoned,
         )
         if not self.model_id and not self.prompt_id and not self.model:
-            return UsageEvent(*common)
+            return UsageEvent(*common, attempts=self.attempts)
         return UsageEvent(
             *common,
             self.model_id,
@@ -347,4 +349,5 @@ class Exchange:
             self.reasoning_tokens,
             self.cost_micros,
             self.currency,
+            self.attempts,
         )

@@ -100,7 +100,9 @@ async def _send(
         head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method.encode(), where, host, fields)
         failure: UpstreamError | int
         try:
-            response = await gateway.pool.call(lane, method, head, body, length, timeouts, until)
+            response = await gateway.pool.call(
+                lane, method, head, body, length, timeouts, until, exchange
+            )
         except UpstreamError as error:
             failure = error
             failed = retry.is_failure(error, spec.breaker)

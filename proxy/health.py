@@ -40,11 +40,13 @@ class Window:
 class RetryBudget:
     """How many attempts of one upstream's calls may be repeats."""
 
-    __slots__ = ("_at", "_counted", "_window", "calls")
+    __slots__ = ("_at", "_counted", "_window", "calls", "repeats")
 
     def __init__(self, now: float) -> None:
         self.calls = 0
         """Counted up by whoever makes them."""
+        self.repeats = 0
+        """Those that were allowed, ever."""
         self._counted = 0
         self._at = now
         self._window = Window(now)
@@ -60,6 +62,7 @@ class RetryBudget:
         if repeats >= allowed:
             return False
         self._window.add(now, 0, 1)
+        self.repeats += 1
         return True
 
 
@@ -175,7 +178,8 @@ class Health:
         self.circuits: dict[str, Circuit] = {}
         """Only of targets that something is held against."""
         self._turns: Counter[str] = Counter()
-        self._budgets: dict[str, RetryBudget] = {}
+        self.budgets: dict[str, RetryBudget] = {}
+        """By tenant id and upstream id, with a colon between."""
 
     def healthy(self, target_id: str) -> bool:
         """False while a target is left out."""
@@ -218,9 +222,9 @@ class Health:
         return turn
 
     def budget(self, upstream: str) -> RetryBudget:
-        budget = self._budgets.get(upstream)
+        budget = self.budgets.get(upstream)
         if budget is None:
-            budget = self._budgets[upstream] = RetryBudget(self.clock())
+            budget = self.budgets[upstream] = RetryBudget(self.clock())
         return budget
 
     def _circuit(self, target_id: str, owner: str) -> Circuit:

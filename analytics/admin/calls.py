@@ -33,6 +33,7 @@ _RECORD_FIELDS = (
     ("method", "Method", "GET"),
     ("path", "Path begins with", "/weather"),
     ("slower_ms", "Slower than, ms", "500"),
+    ("min_attempts", "Attempts, at least", "2"),
     ("request_id", "Request id", ""),
 )
 

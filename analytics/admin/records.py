@@ -63,6 +63,7 @@ def lines(records: list[UsageRecord]) -> list[dict[str, Any]]:
             "model": record.model,
             "tokens": _tokens(record),
             "cost": "" if record.cost_micros is None else _cost(record),
+            "retried": record.attempts if (record.attempts or 0) > 1 else "",
             "demo": record.demo,
             "abandoned": record.abandoned,
         }
@@ -94,6 +95,7 @@ def whole(record: UsageRecord) -> dict[str, Any]:
                     ("Error code", record.error_code or text.NOTHING, ""),
                     ("Received", text.size(record.request_bytes), ""),
                     ("Sent", text.size(record.response_bytes), ""),
+                    ("Attempts upstream", text.count(record.attempts), ""),
                     ("Streamed", _yes(record.streamed), ""),
                     ("Client left early", _yes(record.abandoned), ""),
                     ("Demo data", _yes(record.demo), ""),

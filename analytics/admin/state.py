@@ -220,6 +220,12 @@ def _milliseconds(text: str) -> float:
     return int(value) if value == int(value) else value
 
 
+def _attempts(text: str) -> int:
+    if not 0 <= int(text) < 1 << 15:
+        raise ValueError
+    return int(text)
+
+
 def _yes(text: str) -> str:
     if text != "yes":
         raise ValueError
@@ -236,6 +242,7 @@ def _columns(params: Mapping[str, str], problems: list[str]) -> dict[str, Any]:
         "key": UUID,
         "route": UUID,
         "slower_ms": _milliseconds,
+        "min_attempts": _attempts,
         "abandoned": _yes,
     }
     found = {name: _value(params, name, kind, problems) for name, kind in kinds.items()}

@@ -132,6 +132,11 @@ class RecordOut(serializers.ModelSerializer):
     """One call. Durations are in microseconds; token counts are null where unknown."""
 
     id = serializers.UUIDField(help_text="The request id, which the caller has as X-Request-Id.")
+    attempts = serializers.IntegerField(
+        allow_null=True,
+        help_text="Requests sent upstream for it, repeats included. 0 where none was; null where "
+        "that is not known.",
+    )
     api = NamedOut(allow_null=True)
     route = NamedOut(allow_null=True)
     application = NamedOut(allow_null=True)
@@ -158,6 +163,7 @@ class RecordOut(serializers.ModelSerializer):
             "total_us",
             "upstream_us",
             "first_byte_us",
+            "attempts",
             "streamed",
             "abandoned",
             "input_tokens",

@@ -85,6 +85,7 @@ RECORD: dict[str, Any] = {
     "total_us": 41300,
     "upstream_us": 40120,
     "first_byte_us": 40980,
+    "attempts": 1,
     "streamed": False,
     "abandoned": False,
     "input_tokens": None,

@@ -153,6 +153,12 @@ class RecordsAsked(Asked):
     route = serializers.UUIDField(required=False)
     abandoned = serializers.BooleanField(required=False, allow_null=True, default=None)
     slower_than_us = serializers.IntegerField(required=False, min_value=0, max_value=10**15)
+    min_attempts = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=32_767,
+        help_text="Sent upstream so many times or more: `2` are those that were tried again.",
+    )
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         given = super().validate(given)
@@ -170,6 +176,7 @@ COLUMNS = (
     "route",
     "abandoned",
     "slower_than_us",
+    "min_attempts",
 )
 
 

@@ -15,7 +15,8 @@ INSERT INTO analytics_usagerecord (
     at, id, tenant_id, method, path, status, error_code, api_id, route_id, application_id,
     key_id, plan_id, request_bytes, response_bytes, total_us, upstream_us, first_byte_us,
     streamed, abandoned, model_id, model, provider_id, deployment_id, prompt_id,
-    prompt_version, input_tokens, output_tokens, cached_tokens, cost_micros, currency, demo)
+    prompt_version, input_tokens, output_tokens, cached_tokens, cost_micros, currency, attempts,
+    demo)
 WITH drawn AS MATERIALIZED (
     SELECT number, random() AS slot, random() AS moment, random() AS kind, random() AS fate,
         random() AS choice, random() AS a, random() AS b, random() AS c, random() AS d,
@@ -120,6 +121,8 @@ SELECT
         THEN (tokens_in * input_price + tokens_out * coalesce(output_price, 0) + 500000)
             / 1000000 END,
     CASE WHEN tokens_in IS NOT NULL THEN currency ELSE '' END,
+    CASE WHEN outcome IN ('refused', 'limited') OR (outcome = 'failed' AND e >= 0.8) THEN 0
+        WHEN outcome = 'failed' THEN 1 + (c < 0.3)::int ELSE 1 + (c < 0.01)::int END,
     true
 FROM timed ORDER BY second
 """

@@ -29,7 +29,7 @@ COLUMNS = (
     "at, id, path, request_bytes, response_bytes, total_us, upstream_us, first_byte_us, streamed, "
     "abandoned, method, status, error_code, tenant_id, api_id, route_id, application_id, key_id, "
     "plan_id, model_id, model, provider_id, deployment_id, prompt_id, prompt_version, currency, "
-    "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros"
+    "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts"
 )
 """Of a record, in the order of ``Call.line``."""
 
@@ -103,7 +103,7 @@ def parse(body: bytes, oldest: int, newest: int) -> Call:
         f"{_minute(minute)}{microseconds / 1e6:09.6f}+00\t{identifier}\t{escaped(event.path)}\t"
         f"{_FIVE % numbers}\t{_FLAGS[event.streamed, event.abandoned]}\t"
         f"{_outcome(event.method, event.status, event.error_code)}\t"
-        f"{who_text}\t{what_text}\t{_tokens(event)}"
+        f"{who_text}\t{what_text}\t{_tokens(event)}\t{_attempts(event.attempts)}"
     )
     return Call(identifier, who, what, event, line)
 
@@ -162,6 +162,15 @@ def _outcome(method: str, status: int, error_code: str) -> str:
     if not 100 <= status <= 599:
         raise Unusable(f"There is no status {status}.")
     return f"{escaped(method)}\t{status}\t{escaped(error_code)}"
+
+
+@lru_cache(_KEPT)
+def _attempts(attempts: int | None) -> str:
+    if attempts is None:
+        return r"\N"
+    if not 0 <= attempts < 1 << 15:
+        raise Unusable(f"It cannot have been sent {attempts} times.")
+    return str(attempts)
 
 
 def _tokens(event: UsageEvent) -> str:

@@ -44,6 +44,7 @@ class UsageRecord(models.Model):
     reasoning_tokens = models.BigIntegerField(null=True)
     cost_micros = models.BigIntegerField(null=True)
     currency = models.TextField(default="", blank=True)
+    attempts = models.SmallIntegerField(null=True)
     demo = models.BooleanField(default=False)
 
     class Meta:

@@ -40,6 +40,7 @@ class RecordFilters:
     route: UUID | None = None
     abandoned: bool | None = None
     slower_than_us: int | None = None
+    min_attempts: int | None = None
 
 
 class Cursor(NamedTuple):
@@ -190,6 +191,7 @@ def matching(tenant_id: UUID, filters: Filters, columns: RecordFilters) -> Query
         "route_id": columns.route,
         "abandoned": columns.abandoned,
         "total_us__gt": columns.slower_than_us,
+        "attempts__gte": columns.min_attempts,
     }
     return rows.filter(Q(**{name: value for name, value in given.items() if value is not None}))
 

@@ -69,6 +69,11 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     """None where the price or the usage is unknown, which is not the same as 0."""
     currency: str = ""
 
+    # An event is an array, so what is added later goes to its end: whoever writes or reads it
+    # by an older version of this knows nothing of that, and takes it for what stands here.
+    attempts: int | None = None
+    """Requests sent upstream for it. None where that is not known: see ``gateway_lost``."""
+
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(UsageEvent)

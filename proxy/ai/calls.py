@@ -103,6 +103,7 @@ async def _attempt(
             headers,
             body,
             provider.provider.timeouts,
+            sender=exchange,
             private_ok=tenant.private_ok,
         )
     finally:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PIECE = 500
 """Rows that are read in one go: a few milliseconds."""
 MOST_TARGETS = 1_000
-"""Targets whose connections are told apart; the others together."""
+"""Targets whose connections are told apart; the others together. So for upstreams' retries."""
 
 
 class Worker:
@@ -59,6 +59,7 @@ class Worker:
         yield from _snapshots(gateway.holder)
         yield _connections(gateway.pool)
         yield _targets(gateway)
+        yield _retries(gateway)
         yield from _journal(gateway.journal)
         if self.exporter is not None:
             yield from _traces(self.exporter)
@@ -127,17 +128,19 @@ def _durations(tally: Tally) -> Iterator[Family]:
 
 def _models(tally: Tally, holder: Holder) -> Iterator[Family]:
     calls = Family("hubpo_model_calls_total", "counter", "Calls to a model.")
+    retries = Family("hubpo_model_retries_total", "counter", "Sent on after a failure.")
     tokens = Family("hubpo_tokens_total", "counter", "Tokens; cached ones are input as well.")
     cost = Family("hubpo_cost_total", "counter", "Cost, in units of the currency.")
     for (tenant_id, name, currency), model in tally.models.items():
         labels = {"tenant": _tenant(holder, tenant_id), "model": name}
         calls.add(model.calls, **labels)
+        retries.add(model.retries, **labels)
         tokens.add(model.input_tokens, **labels, type="input")
         tokens.add(model.output_tokens, **labels, type="output")
         tokens.add(model.cached_tokens, **labels, type="cached")
         if currency:
             cost.add(model.cost_micros / 1e6, **labels, currency=currency)
-    return iter((calls, tokens, cost))
+    return iter((calls, retries, tokens, cost))
 
 
 def _in_flight(gateway: Gateway) -> Family:
@@ -213,6 +216,24 @@ def _targets(gateway: Gateway) -> Family:
         state = circuit.state(health.clock())
         if state != "healthy":
             family.add(1, tenant=_tenant(holder, circuit.owner), state=state)
+    return family
+
+
+def _retries(gateway: Gateway) -> Family:
+    """Only of upstreams that had any."""
+    family = Family("hubpo_upstream_retries_total", "counter", "Calls sent on after a failure.")
+    repeated = [(name, budget) for name, budget in gateway.health.budgets.items() if budget.repeats]
+    for number, (name, budget) in enumerate(repeated):
+        tenant_id, _, upstream_id = name.partition(":")
+        if number >= MOST_TARGETS:
+            tenant_id = upstream_id = OTHER
+        tenant = gateway.holder.tenants.get(tenant_id)
+        known = tenant.upstreams.get(upstream_id) if tenant is not None else None
+        family.add(
+            budget.repeats,
+            tenant=_tenant(gateway.holder, tenant_id),
+            upstream=known.upstream.name if known is not None else upstream_id,
+        )
     return family
 
 

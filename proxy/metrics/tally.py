@@ -55,10 +55,19 @@ class Times:
 
 
 class Model:
-    __slots__ = ("cached_tokens", "calls", "cost_micros", "input_tokens", "output_tokens")
+    """``retries`` are requests to providers beyond the first of a call."""
+
+    __slots__ = (
+        "cached_tokens",
+        "calls",
+        "cost_micros",
+        "input_tokens",
+        "output_tokens",
+        "retries",
+    )
 
     def __init__(self) -> None:
-        self.calls = self.cost_micros = 0
+        self.calls = self.retries = self.cost_micros = 0
         self.input_tokens = self.output_tokens = self.cached_tokens = 0
 
 
@@ -103,6 +112,7 @@ class Tally:
             key = (OTHER, OTHER, event.currency)
         model = self.models.setdefault(key, Model())
         model.calls += 1
+        model.retries += max(0, (event.attempts or 0) - 1)
         model.input_tokens += event.input_tokens or 0
         model.output_tokens += event.output_tokens or 0
         model.cached_tokens += event.cached_tokens or 0

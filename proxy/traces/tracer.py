@@ -20,7 +20,7 @@ from proxy.gateway import Gateway
 from proxy.traces.context import field, new_span_id, new_trace_id, parse
 from proxy.traces.export import Exporter
 from proxy.traces.spans import Attempt, Traced
-from proxy.upstream.pool import Lane, Pool, Response
+from proxy.upstream.pool import Lane, Pool, Response, Sender
 
 MOST_TEXT = 512
 """Characters of a header field that a span tells."""
@@ -121,11 +121,12 @@ class TracedPool(Pool):
         length: int | None,
         timeouts: Timeouts,
         until: float = 0.0,
+        sender: Sender | None = None,
     ) -> Coroutine[Any, Any, Response]:
         trace = _current.get()
         if trace is None:
-            return super().call(lane, method, head, body, length, timeouts, until)
-        return self._attempt(trace, lane, method, head, body, length, timeouts, until)
+            return super().call(lane, method, head, body, length, timeouts, until, sender)
+        return self._attempt(trace, lane, method, head, body, length, timeouts, until, sender)
 
     async def _attempt(
         self,
@@ -137,13 +138,14 @@ class TracedPool(Pool):
         length: int | None,
         timeouts: Timeouts,
         until: float = 0.0,
+        sender: Sender | None = None,
     ) -> Response:
         path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
         attempt = trace.begin(lane.target, method, path)
         parent = field(trace.trace_id, attempt.span_id)
         head = b"%btraceparent: %b\r\n\r\n" % (head[:-2], parent)
         try:
-            response = await super().call(lane, method, head, body, length, timeouts, until)
+            response = await super().call(lane, method, head, body, length, timeouts, until, sender)
         except GatewayError as error:
             attempt.error = error.code
             raise

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Collection
+from typing import Protocol
 
 from contract.snapshot import Target, Timeouts
 from proxy.errors import (
@@ -46,6 +47,12 @@ _OURS = frozenset({b"host", b"content-length", b"transfer-encoding", b"connectio
 _TOO_LONG = "The whole call took longer than it may. Try again later, or ask for less at once."
 
 LaneKey = tuple[Target, bool, bool]
+
+
+class Sender(Protocol):
+    """Whose call it is: ``attempts`` counts the requests that are sent for it."""
+
+    attempts: int
 
 
 class Lane:
@@ -151,6 +158,7 @@ class Pool:
         body: bytes | AsyncIterator[bytes],
         timeouts: Timeouts,
         *,
+        sender: Sender | None = None,
         tls_verify: bool = True,
         private_ok: bool = False,
         most: int = MAX_CONNECTIONS,
@@ -170,7 +178,7 @@ class Pool:
         lane = self.lane(target, tls_verify, private_ok, most, most_waiting)
         head, length = _head(lane.host, method, path, headers, body)
         until = 0.0 if timeouts.total is None else self._loop.time() + timeouts.total
-        return await self.call(lane, method, head, body, length, timeouts, until)
+        return await self.call(lane, method, head, body, length, timeouts, until, sender)
 
     def lane(
         self, target: Target, tls_verify: bool, private_ok: bool, most: int, most_waiting: int
@@ -196,6 +204,7 @@ class Pool:
         length: int | None,
         timeouts: Timeouts,
         until: float = 0.0,
+        sender: Sender | None = None,
     ) -> Response:
         """As ``send``, for a ``head`` that is complete; ``length`` is a streamed body's.
 
@@ -207,6 +216,8 @@ class Pool:
         if connection is None:
             connection = await self._another(lane, timeouts, until)
         connection.timeouts, connection.until = timeouts, until
+        if sender is not None:
+            sender.attempts += 1
         try:
             return await connection.call(method, head, body, length)
         except BaseException as error:
@@ -221,6 +232,8 @@ class Pool:
                 raise
         connection = await self._another(lane, timeouts, until)
         connection.timeouts, connection.until = timeouts, until
+        if sender is not None:
+            sender.attempts += 1
         try:
             return await connection.call(method, head, body, length)
         except BaseException as error:

@@ -55,10 +55,12 @@ class Orphan:
 
 
 def _lost(known: bytes) -> UsageEvent | None:
-    """None where it is no event."""
+    """None where it is no event. How often it was sent nobody knows."""
     try:
         event = decode(known)
     except msgspec.DecodeError:
         logger.error("A call was lost of which nothing can be read.")
         return None
-    return msgspec.structs.replace(event, status=GatewayLost.status, error_code=GatewayLost.code)
+    return msgspec.structs.replace(
+        event, status=GatewayLost.status, error_code=GatewayLost.code, attempts=None
+    )

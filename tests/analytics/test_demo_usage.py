@@ -133,7 +133,9 @@ def test_it_looks_like_the_tenants_own_catalogue(tenant: Any) -> None:
         assert call.currency == "USD"
         assert call.first_byte_us <= call.total_us >= call.upstream_us
     refused = UsageRecord.objects.filter(status__in=(401, 403, 429))
-    assert not refused.exclude(upstream_us=0, input_tokens=None, cost_micros=None).exists()
+    sent = refused.exclude(upstream_us=0, input_tokens=None, cost_micros=None, attempts=0)
+    assert not sent.exists()
+    assert set(chats.values_list("attempts", flat=True).distinct()) == {1, 2}
 
 
 def test_days_have_a_rhythm() -> None:

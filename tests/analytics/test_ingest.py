@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import DatabaseError, connection
 from django.db.models import Sum
@@ -111,9 +112,25 @@ def test_a_record_is_what_the_gateway_told_field_by_field(feed: Feed) -> None:
             "reasoning_tokens": None,
             "cost_micros": 44,
             "currency": "USD",
+            "attempts": None,
             "demo": False,
         }
     ]
+
+
+def test_what_the_version_before_wrote_is_recorded_with_what_it_knew(feed: Feed) -> None:
+    fields = msgspec.msgpack.decode(encode(KINDS["rest answered"]))
+    feed.put(msgspec.msgpack.encode(fields[:31]))
+    assert run(feed) == 1
+    record = UsageRecord.objects.get()
+    assert (record.id, record.upstream_us, record.attempts) == (UUID(int=1), 1200, None)
+
+
+def test_attempts_that_cannot_be_are_set_aside(feed: Feed) -> None:
+    feed.send([call(1, attempts=-1), call(2, attempts=1 << 15), call(3, attempts=(1 << 15) - 1)])
+    assert run(feed) == 1
+    assert UsageRecord.objects.get().attempts == 32_767
+    assert PoisonEntry.objects.count() == 2
 
 
 def test_a_rollup_is_the_sum_of_its_calls(feed: Feed) -> None:

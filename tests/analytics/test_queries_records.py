@@ -155,6 +155,7 @@ def two(alice_tenant: Any) -> None:
         path="/v1/50%_off",
         total_us=9000,
         abandoned=True,
+        attempts=3,
     )
     call(alice_tenant, 2, path="/v1/50 coins", total_us=8999)
 
@@ -184,6 +185,8 @@ def test_filters_by_what_was_called_and_by_whom(alice_tenant: Any, two: None, na
         ({"abandoned": True}, [1]),
         ({"abandoned": False}, [2]),
         ({"slower_than_us": 8999}, [1]),
+        ({"min_attempts": 3}, [1]),
+        ({"min_attempts": 4}, []),
         ({"status": 504, "method": "GET"}, []),
     ],
 )

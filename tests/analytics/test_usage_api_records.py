@@ -53,6 +53,7 @@ def full(in_alice: Any) -> dict[str, Any]:
         "total_us": 3000,
         "upstream_us": 2500,
         "first_byte_us": 2700,
+        "attempts": 2,
         "input_tokens": 7,
         "output_tokens": 6,
         "cached_tokens": 5,
@@ -96,7 +97,24 @@ def test_a_call_that_has_nothing(program: Any, alice_tenant: Any) -> None:
         *("api", "route", "application", "key", "plan"),
         *("model", "provider", "deployment", "prompt"),
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"),
+        "attempts",
     }
+
+
+def test_calls_are_found_by_how_often_they_were_sent(program: Any, alice_tenant: Any) -> None:
+    record(
+        event(alice_tenant, TIME_ZERO, id=UUID(int=number), attempts=number or None)
+        for number in range(4)
+    )
+
+    def found(query: str) -> list[int | None]:
+        answer = program.get(f"/api/usage/records/?{DAY}&{query}").json()
+        return sorted((row["attempts"] for row in answer["results"]), key=lambda one: one or 0)
+
+    assert found("") == [None, 1, 2, 3]
+    assert found("min_attempts=2") == [2, 3]
+    assert found("min_attempts=0") == [1, 2, 3], "of the first nobody knows"
+    assert found("min_attempts=4") == []
 
 
 @pytest.fixture
@@ -166,6 +184,8 @@ def test_filters(program: Any, many: list[str], query: str, found: int) -> None:
         ("path=%00", "invalid"),
         ("request_id=x", "invalid"),
         ("slower_than_us=99999999999999999999", "invalid"),
+        ("min_attempts=-1", "invalid"),
+        ("min_attempts=32768", "invalid"),
         ("page=2", "invalid"),
     ],
 )

@@ -60,10 +60,10 @@ CHAT = {"method": "POST", "path": "/v1/chat/completions", "api_id": AI, **WHO, *
 KINDS = {
     "rest answered": call(
         1, seconds(0), **REST, request_bytes=10, response_bytes=200, total_us=1500,
-        upstream_us=1200, first_byte_us=1400,
+        upstream_us=1200, first_byte_us=1400, attempts=2,
     ),
     "rest refused": call(
-        2, seconds(1), status=401, error_code="key_missing", api_id=ORDERS, total_us=90
+        2, seconds(1), status=401, error_code="key_missing", api_id=ORDERS, total_us=90, attempts=0
     ),
     "rest limited": call(
         3, seconds(2), **REST, status=429, error_code="rate_limited", total_us=80

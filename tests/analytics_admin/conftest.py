@@ -39,7 +39,14 @@ def ours(alice_tenant: Any, a_while_ago: datetime) -> SimpleNamespace:
     """Alice's: seven calls, of which one failed, one was refused, one used a model."""
     them = _catalogue(alice_tenant)
     _call(them, a_while_ago, 4, path="/weather/tokyo", total_us=2000, upstream_us=1500)
-    _call(them, a_while_ago, status=502, error_code="upstream_unreachable", total_us=900_000)
+    _call(
+        them,
+        a_while_ago,
+        status=502,
+        error_code="upstream_unreachable",
+        total_us=900_000,
+        attempts=3,
+    )
     _call(them, a_while_ago, status=429, error_code="rate_limit_exceeded", path="/weather/oslo")
     _call(
         them,

@@ -141,6 +141,7 @@ def test_the_log_filters_by_what_only_records_know(alices: Any, ours: Any) -> No
     assert found(path="/weather/oslo") == ["429"]
     assert found(method="post") == ["200"]
     assert found(slower_ms="500") == ["502"]
+    assert found(min_attempts="2") == ["502"]
     assert found(request_id=str(ours.record.id)) == ["502"]
     assert found(**{"class": "4"}) == ["429"]
 
@@ -187,6 +188,15 @@ def test_a_call_has_a_page_with_all_of_it(alices: Any, ours: Any) -> None:
     assert f"/admin/catalog/application/{ours.application.pk}/change/" in body
 
 
+def test_the_log_and_the_page_tell_how_often_a_call_was_sent(alices: Any, ours: Any) -> None:
+    assert seen(alices.get(CALLS)).count("3 attempts") == 1
+    facts = dict(alices.get(page_of(ours.record)).context["groups"])["Call"]
+    assert ("Attempts upstream", "3", "") in facts
+    known_by_nobody = UsageRecord.objects.get(tenant_id=ours.tenant.pk, method="POST")
+    facts = dict(alices.get(page_of(known_by_nobody)).context["groups"])["Call"]
+    assert ("Attempts upstream", "–", "") in facts
+
+
 def test_a_calls_time_is_split_into_gateway_and_upstream(alices: Any, ours: Any) -> None:
     record = UsageRecord.objects.filter(tenant_id=ours.tenant.pk, total_us=2000).first()
     latency = alices.get(page_of(record)).context["latency"]
@@ -195,10 +205,12 @@ def test_a_calls_time_is_split_into_gateway_and_upstream(alices: Any, ours: Any)
 
 
 def test_the_csv_has_the_calls_that_the_log_shows(alices: Any, ours: Any) -> None:
-    url = alices.get(CALLS, {"class": "5", "slower_ms": "1"}).context["csv"]
+    chosen = {"class": "5", "slower_ms": "1", "min_attempts": "2"}
+    url = alices.get(CALLS, chosen).context["csv"]
     assert url.startswith("/api/usage/records.csv?")
     assert "status_class=5" in url
     assert "slower_than_us=1000" in url
+    assert "min_attempts=2" in url
 
 
 def test_anothers_calls_are_out_of_reach(alices: Any, ours: Any, theirs: Any) -> None:

@@ -29,6 +29,7 @@ def again(state: State, **changes: object) -> State:
         {"from": "2026-03-01", "to": "2026-03-02T01:00:00.000250+02:00", "class": "5"},
         {"application": str(SOME), "status": "429", "error_code": "a", "method": "GET"},
         {"path": "/a b/ü&x=1", "slower_ms": "0.5", "request_id": str(SOME), "abandoned": "yes"},
+        {"min_attempts": "2"},
         {"key": str(SOME), "route": str(SOME), "plan": str(SOME), "prompt": str(SOME)},
     ],
 )
@@ -68,6 +69,8 @@ def test_a_whole_past_range_is_compared_with_the_whole_range_before() -> None:
         ({"class": "7"}, "The filter “class” was left out"),
         ({"status": "99999999999"}, "The filter “status” was left out"),
         ({"slower_ms": "nan"}, "The filter “slower_ms” was left out"),
+        ({"min_attempts": "-1"}, "The filter “min_attempts” was left out"),
+        ({"min_attempts": "99999"}, "The filter “min_attempts” was left out"),
         ({"slower_ms": "inf"}, "The filter “slower_ms” was left out"),
         ({"path": "a\0b"}, "The filter “path” was left out"),
         ({"request_id": "x"}, "The filter “request_id” was left out"),

@@ -78,13 +78,16 @@ def labels_of(samples: Samples, name: str, label: str) -> set[str]:
     return {dict(have)[label] for named, have in samples if named == name}
 
 
-async def offer_model(site: Site, upstream: Upstream) -> None:
+async def offer_model(site: Site, upstream: Upstream, deployments: int = 1) -> None:
     """The model ``sage`` behind ``/v1``: 5 dollars a million tokens in, 10 out."""
     provider = snapshot.Provider(
         id="p", name="P", wire_format="openai", base_url=f"http://127.0.0.1:{upstream.port}/v1"
     )
     prices = snapshot.Prices(input=5_000_000, output=10_000_000)
-    deployment = snapshot.Deployment(id="d", provider_id="p", model="sage-1", prices=prices)
+    served = tuple(
+        snapshot.Deployment(id=f"d{number}", provider_id="p", model="sage-1", prices=prices)
+        for number in range(deployments)
+    )
     ai = snapshot.Api(id="ai", name="AI", kind="ai", listen_path="/v1", key_required=False)
-    model = snapshot.AIModel(id="m", name="sage", api_ids=("ai",), deployments=(deployment,))
+    model = snapshot.AIModel(id="m", name="sage", api_ids=("ai",), deployments=served)
     await site.publish(apis=(*site.snapshot.apis, ai), providers=(provider,), models=(model,))

@@ -28,6 +28,7 @@ from proxy_servers import (
 )
 from scraped_workers import Workers, labels_of, offer_model, value
 
+from contract.snapshot import Retries
 from contract.usage import UsageEvent
 from proxy.metrics import collect, families, tally
 from proxy.snapshot import Holder
@@ -92,6 +93,31 @@ async def test_targets_that_are_left_out_are_told(workers: Workers, site: Site) 
     for _ in range(10):
         assert (await site.call("/orders/1")).status_code >= 500
     assert value(workers.scrape(), "hubpo_targets", **mine, state="open") == 1
+
+
+async def test_retries_are_counted_by_upstream_and_by_model(
+    workers: Workers, site: Site, upstream: Upstream
+) -> None:
+    rule = Retries(statuses=(503,))
+    given = msgspec.structs.replace(site.snapshot.upstreams[0], retries=rule)
+    await site.publish(upstreams=(given,))
+    mine = {"tenant": site.snapshot.slug, "upstream": "Orders"}
+    await site.call("/orders/1")
+    assert value(workers.scrape(), "hubpo_upstream_retries_total", **mine) == 0
+    left = [b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"] * 2
+
+    async def busy_at_first(call: Call, writer: asyncio.StreamWriter) -> None:
+        writer.write(left.pop() if left else answer(b"{}"))
+
+    upstream.script = busy_at_first
+    assert (await site.call("/orders/1")).status_code == 200
+    assert value(workers.scrape(), "hubpo_upstream_retries_total", **mine) == 2
+    await offer_model(site, upstream, deployments=2)
+    left.append(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+    chat = {"model": "sage", "messages": []}
+    assert (await site.call("/v1/chat/completions", "POST", json=chat)).status_code == 200
+    model = {"tenant": site.snapshot.slug, "model": "sage"}
+    assert value(workers.scrape(), "hubpo_model_retries_total", **model) == 1
 
 
 async def test_durations_are_histograms_in_seconds(

@@ -220,6 +220,52 @@ async def test_all_attempts_together_have_the_time_of_the_whole_call(
     assert 2 <= len(upstream.calls) <= 4
 
 
+# How often it was sent
+
+
+async def sent(site: Site, upstream: Upstream, *failures: bytes | None) -> tuple[int, int | None]:
+    """A call that meets these failures: its status, and what its record says of attempts."""
+    upstream.script = fails(*failures)
+    response = await site.call("/orders/7")
+    events = await site.events(1)
+    found = [event for event in events if event.id == response.headers["x-request-id"]]
+    while not found:
+        await asyncio.sleep(0.05)
+        found = [e for e in await site.events(1) if e.id == response.headers["x-request-id"]]
+    return response.status_code, found[0].attempts
+
+
+async def test_the_record_of_a_call_tells_how_often_it_was_sent(
+    alice_site: Site, upstream: Upstream
+) -> None:
+    await serve(alice_site, upstream.port, retries=Retries(most=2, statuses=(503,)))
+    assert await sent(alice_site, upstream) == (200, 1)
+    assert await sent(alice_site, upstream, NOT_NOW) == (200, 2)
+    assert await sent(alice_site, upstream, NOT_NOW, NOT_NOW) == (200, 3)
+    assert await sent(alice_site, upstream, NOT_NOW, NOT_NOW, NOT_NOW) == (503, 3)
+    assert len(upstream.calls) == 1 + 2 + 3 + 3
+
+
+async def test_a_target_that_cannot_be_reached_was_sent_nothing(
+    alice_site: Site, upstream: Upstream
+) -> None:
+    await serve(alice_site, 1)
+    assert await sent(alice_site, upstream) == (502, 0)
+    await serve(alice_site)
+    assert await sent(alice_site, upstream) == (503, 0)
+    await serve(alice_site, 1, upstream.port)
+    assert [await sent(alice_site, upstream) for _ in range(2)] == [(200, 1)] * 2
+
+
+async def test_a_connection_that_the_upstream_had_closed_was_sent_it_too(
+    alice_site: Site, upstream: Upstream
+) -> None:
+    """The gateway sends such a call once more by itself, whatever the retries say."""
+    await serve(alice_site, upstream.port, retries=Retries(most=0))
+    assert await sent(alice_site, upstream) == (200, 1)
+    assert await sent(alice_site, upstream, None) == (200, 2)
+
+
 # Targets that are left out
 
 

@@ -125,8 +125,8 @@ def test_calls_that_were_upstream_when_their_worker_died_are_recorded_as_lost(
     assert ids(orphan.segments) == ["event-1"]
     lost = [decode(item) for item in orphan.lost]
     assert sorted(one.id for one in lost) == ["event-0", "event-2"]
-    assert {(one.status, one.error_code, one.api_id) for one in lost} == {
-        (500, "gateway_lost", "api")
+    assert {(one.status, one.error_code, one.api_id, one.attempts) for one in lost} == {
+        (500, "gateway_lost", "api", None)
     }
 
 

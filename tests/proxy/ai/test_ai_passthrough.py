@@ -245,11 +245,13 @@ def test_deployments_take_turns_each_with_its_own_name(web, provider, second):
 def test_a_failing_deployment_makes_way_for_the_next(web, platform, provider, second, status):
     provider.says(b'{"error":{"message":"no"}}', status=status)
     second.says(WHOLE)
-    for _ in range(2):
-        answer = chat(web, "both")
+    answers = [chat(web, "both") for _ in range(2)]
+    for answer in answers:
         assert (answer.status_code, answer.content) == (200, WHOLE)
     event = platform.event(answer.headers["x-request-id"])
     assert (event.deployment_id, event.provider_id) == ("both-1", "second")
+    attempts = sum(platform.event(one.headers["x-request-id"]).attempts for one in answers)
+    assert attempts == len(provider.asked) + len(second.asked)
     assert event.cost_micros == 248
 
 
@@ -265,11 +267,13 @@ def test_a_deployment_that_asks_for_a_pause_is_used_last(web, provider, second):
     assert len(provider.asked) == asked + 1, "better the one that rests than none"
 
 
-def test_the_last_failure_is_passed_on_when_all_fail(web, provider, second):
+def test_the_last_failure_is_passed_on_when_all_fail(web, platform, provider, second):
     provider.says(b'{"error":{"message":"first"}}', status=500)
     second.says(b'{"error":{"message":"second"}}', status=503, headers={"retry-after": "3"})
-    seen = {chat(web, "both").status_code for _ in range(2)}
-    assert seen == {500, 503}
+    answers = [chat(web, "both") for _ in range(2)]
+    assert {answer.status_code for answer in answers} == {500, 503}
+    events = [platform.event(answer.headers["x-request-id"]) for answer in answers]
+    assert [event.attempts for event in events] == [2, 2]
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
@@ -289,6 +293,7 @@ def test_no_reachable_provider_is_said_so(web, platform):
     answer = chat(web, "down")
     assert answer.status_code == 502
     assert answer.json()["error"]["code"] == "upstream_unreachable"
+    assert platform.event(answer.headers["x-request-id"]).attempts == 0
     for _ in range(3):
         answer = chat(web, "down")
     # By now it is left out for a while.
