@@ -113,17 +113,17 @@ def unfold(answer: Answer) -> list[Event]:
 def _part_events(choice: int, place: int, part: Part) -> list[Event]:
     events: list[Event] = []
     if isinstance(part, Text):
-        begun_text = Text("", part.citations)
+        begun_text = Text("", part.citations, extra=part.extra)
         events = [PartBegin(choice, place, begun_text), PartDelta(choice, place, part.text)]
     elif isinstance(part, Refusal):
         events = [PartBegin(choice, place, Refusal("")), PartDelta(choice, place, part.text)]
     elif isinstance(part, ToolCall):
-        begun = ToolCall(part.id, part.name, "", part.custom)
+        begun = ToolCall(part.id, part.name, "", part.custom, extra=part.extra)
         events = [PartBegin(choice, place, begun), PartDelta(choice, place, part.arguments)]
         if part.signature:
             events.append(PartSigned(choice, place, part.signature))
     elif isinstance(part, Thinking):
-        begun_thinking = Thinking("", "", part.sealed, part.id)
+        begun_thinking = Thinking("", "", part.sealed, part.id, part.extra)
         events = [PartBegin(choice, place, begun_thinking), PartDelta(choice, place, part.text)]
         if part.signature:
             events.append(PartSigned(choice, place, part.signature))

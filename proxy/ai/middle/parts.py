@@ -1,4 +1,8 @@
-"""What a message is made of."""
+"""What a message is made of.
+
+``extra`` of a part, a message or a tool is, by the name of a format, what that format says of it
+beyond all this: for that format alone.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,7 @@ class Text(Struct, tag="text"):
     citations: list[Citation] = field(default_factory=list)
     cache: dict[str, Any] | None = None
     """The prompt up to here may be kept by the provider: Anthropic's ``cache_control``."""
+    extra: dict[str, Any] | None = None
 
 
 class Media(Struct, tag="media"):
@@ -46,6 +51,7 @@ class Media(Struct, tag="media"):
     transcript: str = ""
     """Of a sound: what is said in it."""
     cache: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class ToolCall(Struct, tag="tool_call"):
@@ -59,6 +65,7 @@ class ToolCall(Struct, tag="tool_call"):
     signature: str = ""
     """Opaque; a provider that gave one wants it back in the next call."""
     cache: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class ToolResult(Struct, tag="tool_result"):
@@ -70,6 +77,7 @@ class ToolResult(Struct, tag="tool_result"):
     """Of the tool, where the format says."""
     failed: bool = False
     cache: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class Thinking(Struct, tag="thinking"):
@@ -81,6 +89,7 @@ class Thinking(Struct, tag="thinking"):
     sealed: str = ""
     """What may not be read, encrypted by the provider."""
     id: str = ""
+    extra: dict[str, Any] | None = None
 
 
 class Refusal(Struct, tag="refusal"):

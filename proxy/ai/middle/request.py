@@ -15,6 +15,7 @@ class Message(Struct):
     role: Literal["system", "developer", "user", "assistant"]
     parts: list[Part]
     name: str = ""
+    extra: dict[str, Any] | None = None
 
 
 class Tool(Struct):
@@ -34,6 +35,7 @@ class Tool(Struct):
     will do, else ``{"syntax", "definition"}`` of the grammar that the text must fit."""
     format: str = ""
     foreign: dict[str, Any] | None = None
+    extra: dict[str, Any] | None = None
 
 
 class ToolChoice(Struct):
@@ -64,6 +66,8 @@ class Reasoning(Struct):
     budget: int | None = None
     summary: str = ""
     """``auto``, ``concise``, ``detailed``: the client wants to read a summary of it."""
+    adaptive: bool = False
+    """The client says that the model itself decides whether and how much to think."""
 
 
 class Request(Struct, kw_only=True):

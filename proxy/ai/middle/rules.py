@@ -13,10 +13,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from proxy.ai.errors import ParameterUnsupported
-from proxy.ai.middle.request import Request
+from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
+from proxy.ai.middle.request import Message, Request, Tool
 
 Rule = Literal["drop", "refuse"]
 Mode = Literal["declared", "drop", "refuse"]
+
+_SAYS_NOTHING: Mapping[str, Any] = {"n": 1, "logprobs": False, "top_logprobs": 0}
+"""A parameter that is set to what holds anyway."""
 
 
 class Notes:
@@ -54,7 +58,7 @@ def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
     """
     for name, rule in lacks.items():
         value: Any = getattr(request, name)
-        if value is None or value == [] or value == "" or (name == "n" and value == 1):
+        if value is None or value == [] or value == "" or value == _SAYS_NOTHING.get(name):
             continue
         notes.lacks(name, rule)
         empty: Any = [] if isinstance(value, list) else "" if isinstance(value, str) else None
@@ -62,8 +66,30 @@ def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
 
 
 def foreign(request: Request, format: str, notes: Notes) -> None:  # noqa: A002
-    """Drops ``extra`` where the provider speaks another format than the client."""
-    if request.format != format and request.extra:
-        for name in request.extra:
-            notes.lacks(name)
-        request.extra = {}
+    """Drops what only the client's format can say, where the provider speaks another."""
+    if request.format == format:
+        return
+    _drop(request.extra, notes)
+    request.extra = {}
+    for tool in request.tools:
+        _drop_own(tool, notes)
+    for message in request.messages:
+        _drop_own(message, notes)
+        for part in message.parts:
+            _drop_own(part, notes)
+            if isinstance(part, ToolResult):
+                for inner in part.parts:
+                    _drop_own(inner, notes)
+
+
+def _drop(extra: Mapping[str, Any], notes: Notes) -> None:
+    for name in extra:
+        notes.lacks(name)
+
+
+def _drop_own(of: Tool | Message | Part, notes: Notes) -> None:
+    if isinstance(of, Refusal | Foreign) or of.extra is None:
+        return
+    for said in of.extra.values():
+        _drop(said, notes)
+    of.extra = None
