@@ -90,6 +90,8 @@ class Exchange:
     body_limit: int | None = None
     reservation: Reservation | None = None
     """What limits hold for this call until it is over."""
+    end_user: str = ""
+    """The digest of whom it is made for, where a limit for each end user applies."""
     asked: tuple[ModelRuntime, bytes, str] | None = None
     """The model that an AI call names, its body, and the ability it needs."""
     added_headers: Headers | None = None
@@ -285,7 +287,7 @@ class Exchange:
 
     def outline(self) -> UsageEvent | tuple[str | int, ...]:
         """The usage event, or its first fields, as known before the call goes upstream."""
-        if self.model_id:
+        if self.model_id or self.end_user:
             return self.event()
         tenant, api, route = self.tenant, self.api, self.route
         return (
@@ -334,7 +336,7 @@ class Exchange:
             self.abandoned,
         )
         if not self.model_id and not self.prompt_id and not self.model:
-            return UsageEvent(*common, attempts=self.attempts)
+            return UsageEvent(*common, attempts=self.attempts, end_user=self.end_user)
         return UsageEvent(
             *common,
             self.model_id,
@@ -350,4 +352,5 @@ class Exchange:
             self.cost_micros,
             self.currency,
             self.attempts,
+            self.end_user,
         )

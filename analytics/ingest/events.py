@@ -29,7 +29,8 @@ COLUMNS = (
     "at, id, path, request_bytes, response_bytes, total_us, upstream_us, first_byte_us, streamed, "
     "abandoned, method, status, error_code, tenant_id, api_id, route_id, application_id, key_id, "
     "plan_id, model_id, model, provider_id, deployment_id, prompt_id, prompt_version, currency, "
-    "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts"
+    "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts, "
+    "end_user"
 )
 """Of a record, in the order of ``Call.line``."""
 
@@ -103,7 +104,8 @@ def parse(body: bytes, oldest: int, newest: int) -> Call:
         f"{_minute(minute)}{microseconds / 1e6:09.6f}+00\t{identifier}\t{escaped(event.path)}\t"
         f"{_FIVE % numbers}\t{_FLAGS[event.streamed, event.abandoned]}\t"
         f"{_outcome(event.method, event.status, event.error_code)}\t"
-        f"{who_text}\t{what_text}\t{_tokens(event)}\t{_attempts(event.attempts)}"
+        f"{who_text}\t{what_text}\t{_tokens(event)}\t{_attempts(event.attempts)}\t"
+        f"{escaped(event.end_user)}"
     )
     return Call(identifier, who, what, event, line)
 

@@ -45,6 +45,7 @@ class UsageRecord(models.Model):
     cost_micros = models.BigIntegerField(null=True)
     currency = models.TextField(default="", blank=True)
     attempts = models.SmallIntegerField(null=True)
+    end_user = models.TextField(default="", blank=True)
     demo = models.BooleanField(default=False)
 
     class Meta:

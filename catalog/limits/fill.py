@@ -7,23 +7,26 @@ or on its way there; and as more of them arrive a later filling only raises it. 
 filled twice, the second time when usage that was held up in a gateway's journal has come in.
 
 The tenant's mark (``contract.keys.limits_rebuilt``) is set after the first filling. It tells
-which kinds of limits were filled and when to do it again. End users are not in the records:
-what they had used in the period is forgotten with Valkey.
+which kinds of limits were filled and when to do it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain, islice
 from time import time
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from catalog import store
+from catalog.limits import users
 from catalog.limits.counters import Counted, counted, placed
+from catalog.limits.source import records
 from contract import keys
 from contract.periods import KEPT_SECONDS, Period, period_at
 from contract.snapshot import TenantSnapshot
@@ -47,30 +50,6 @@ end
 """
 
 
-class Records(Protocol):
-    """Where usage is recorded: ``analytics.limits``, which this app may not import."""
-
-    def used(
-        self, tenant_id: UUID, since: datetime, later: datetime, open_apis: Sequence[str]
-    ) -> list[Any]: ...
-
-    def newest_entry(self) -> bytes: ...
-
-    def recorded_up_to(self, entry: bytes) -> bool: ...
-
-
-_records: list[Records] = []
-
-
-def read_from(source: Records) -> None:
-    """Says once, when the program starts, where the records are."""
-    _records[:] = [source]
-
-
-def records() -> Records:
-    return _records[0]
-
-
 def due(snapshot: TenantSnapshot, *, first: bool) -> bool:
     """Before a snapshot is stored: whether it has calendar limits that are to be filled after.
 
@@ -89,32 +68,43 @@ def due(snapshot: TenantSnapshot, *, first: bool) -> bool:
     return False
 
 
-def fill_twice(snapshot: TenantSnapshot) -> dict[str, int]:
+def fill_twice(snapshot: TenantSnapshot) -> int:
     """``fill`` now, and once more later by a worker."""
     filled = fill(snapshot)
     set_mark(snapshot.tenant_id, kinds_of(snapshot), again=AGAIN_SECONDS)
     return filled
 
 
-def fill(snapshot: TenantSnapshot) -> dict[str, int]:
-    """Writes what was used in the current day and month; returns it by counter's name."""
+def fill(snapshot: TenantSnapshot) -> int:
+    """Writes what was used in the current day and month; returns how many counters hold any."""
+    if kinds_of(snapshot) == NOTHING:
+        return 0
+    now, filled = time(), 0
+    periods = {kind: period_at(kind, snapshot.time_zone, now) for kind in ("day", "month")}
+    with closing(users.used(snapshot, periods, records())) as theirs:
+        found = chain(_known(snapshot, periods), theirs)
+        while chunk := list(islice(found, _CHUNK)):
+            names = [name for name, _, _ in chunk]
+            values = [
+                value
+                for _, period, total in chunk
+                for value in (total, periods[period].end + KEPT_SECONDS)
+            ]
+            store.client().eval(_FILL, len(names), *names, *values)
+            filled += len(chunk)
+    return filled
+
+
+def _known(snapshot: TenantSnapshot, periods: dict[str, Period]) -> Iterator[tuple[str, str, int]]:
+    """All but end users' counters that hold anything: name, kind of its period, amount."""
     calendar = [one for one in counted(snapshot) if one.limit.period]
     if not calendar:
-        return {}
-    now = time()
-    periods = {kind: period_at(kind, snapshot.time_zone, now) for kind in ("day", "month")}
+        return
     sums = _Sums(snapshot, periods, {one.limit.period for one in calendar})
-    found: dict[str, tuple[int, int]] = {}
     for one in calendar:
-        period = periods[one.limit.period]
         if total := sums.of(one):
-            found[one.name(snapshot.tenant_id, period.name)] = total, period.end + KEPT_SECONDS
-    names = list(found)
-    for start in range(0, len(names), _CHUNK):
-        chunk = names[start : start + _CHUNK]
-        values = [value for name in chunk for value in found[name]]
-        store.client().eval(_FILL, len(chunk), *chunk, *values)
-    return {name: total for name, (total, _) in found.items()}
+            period = one.limit.period
+            yield one.name(snapshot.tenant_id, periods[period].name), period, total
 
 
 class _Sums:

@@ -11,6 +11,7 @@ from django_tenants.utils import tenant_context
 from catalog import store
 from catalog.limits import fill as limit_fill
 from catalog.limits.fill import NOTHING, read_mark, set_mark
+from catalog.limits.source import records
 from catalog.models import Limit
 from catalog.reconcile import every
 from catalog.snapshot import compile_snapshot
@@ -48,12 +49,12 @@ def rebuild_lost() -> list[Tenant]:
     return [*lost, *due]
 
 
-def rebuild(tenant: Tenant, *, again: bool) -> dict[str, int]:
-    """Fills the tenant's counters and sets its mark; returns what was used by counter."""
+def rebuild(tenant: Tenant, *, again: bool) -> int:
+    """Fills the tenant's counters and sets its mark; returns how many of them hold any use."""
     with tenant_context(tenant):
         if not _has_calendar_limits(tenant):
             set_mark(str(tenant.pk), NOTHING)
-            return {}
+            return 0
         snapshot = compile_snapshot(tenant, 0)
     if again:
         return limit_fill.fill_twice(snapshot)
@@ -64,9 +65,8 @@ def rebuild(tenant: Tenant, *, again: bool) -> dict[str, int]:
 
 def _all_recorded() -> bool:
     """Waits until what is in the stream now is in the tables."""
-    records = limit_fill.records()
-    newest, deadline = records.newest_entry(), monotonic() + RECORDED_SECONDS
-    while not records.recorded_up_to(newest):
+    newest, deadline = records().newest_entry(), monotonic() + RECORDED_SECONDS
+    while not records().recorded_up_to(newest):
         if monotonic() > deadline:
             return False
         sleep(0.1)

@@ -16,8 +16,8 @@ class WiringConfig(AppConfig):
     def ready(self) -> None:
         import config.celery  # noqa: F401
         from analytics import limits
-        from catalog.limits import fill as limit_fill
+        from catalog.limits import source
 
-        limit_fill.read_from(limits)
+        source.read_from(limits)
 
         autodiscover_modules("admin")

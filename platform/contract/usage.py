@@ -73,6 +73,8 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     # by an older version of this knows nothing of that, and takes it for what stands here.
     attempts: int | None = None
     """Requests sent upstream for it. None where that is not known: see ``gateway_lost``."""
+    end_user: str = ""
+    """``keys.user_digest`` of whom it was made for, where a limit for each end user applies."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.keys import limit_subject, limit_within, user_digest
+from contract.keys import limit_subject, limit_within
 from contract.periods import period_at
 from contract.policies import Limit
 from contract.snapshot import SnapshotError
@@ -32,7 +32,10 @@ class Rules:
         return bool(self._configs)
 
     def items(self, key_id: str = "", user: str = "") -> tuple[Item, ...]:
-        """Of limits that count the same, only the tightest; exact if one of them is."""
+        """Of limits that count the same, only the tightest; exact if one of them is.
+
+        ``user`` is the digest of an end user.
+        """
         found: dict[tuple[str, str, int, str, str], Item] = {}
         for level, config in self._configs:
             item = self._item(level, config, key_id, user)
@@ -81,7 +84,7 @@ class Rules:
             "subscription": place.subscription_id or place.api_id,
             "application": application,
             "key": key_id or "none",
-            "user": f"{application}:{user_digest(user)}",
+            "user": f"{application}:{user}",
         }[config.scope]
 
 

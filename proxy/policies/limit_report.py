@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from contract.counters import Reading
+from contract.keys import user_digest
 from contract.policies import Limit
 from contract.snapshot import Api
 from proxy.errors import MethodNotAllowed
@@ -88,7 +89,7 @@ def _items(
     user = ""
     if rules.by_user:
         try:
-            user = end_user.reader(place.user_from)(exchange)
+            user = user_digest(end_user.reader(place.user_from)(exchange))
         except UserRequired:
             rules = Rules([pair for pair in limits if pair[1].scope != "user"], place)
     return rules.items(key.id, user)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
+from contract.keys import user_digest
 from contract.policies import Limit
 from proxy.limits import AnyLimiter, Held, Item, Limits, Verdict
 from proxy.limits.errors import LimitsUnavailable
@@ -27,13 +28,14 @@ MOST_BOUND = 4096
 
 
 class Bound:
-    """The limits of a place for one key and one end user."""
+    """The limits of a place for one key and one end user, of whom ``user`` is the digest."""
 
-    __slots__ = ("limits", "told")
+    __slots__ = ("limits", "told", "user")
 
-    def __init__(self, items: tuple[Item, ...]) -> None:
+    def __init__(self, items: tuple[Item, ...], user: str = "") -> None:
         self.limits = Limits(items)
         self.told = Told(items)
+        self.user = user
 
 
 def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # noqa: A001
@@ -79,7 +81,9 @@ def _bound_step(rules: Rules, place: Place) -> Step:
         if bound is None:
             if len(known) >= MOST_BOUND:
                 known.clear()
-            bound = known[key, user] = Bound(rules.items(key, user))
+            digest = user_digest(user) if rules.by_user else ""
+            bound = known[key, user] = Bound(rules.items(key, digest), digest)
+        exchange.end_user = bound.user
         return admit(exchange, gateway.limiter, bound)
 
     return step

@@ -70,6 +70,7 @@ def full(in_alice: Any) -> dict[str, Any]:
     references = {f"{kind}_id": row.pk for kind, row in known.items()}
     references |= {f"{kind}_id": id_ for kind, id_ in ids.items()}
     fields = {"id": UUID(int=99), "model": "fast", **plain, **numbers, **references}
+    fields["end_user"] = "d" * 24  # for limits alone: nobody is told
     record([event(in_alice, TIME_ZERO, **fields)])
     named = {kind: {"id": str(row.pk), "name": str(row)} for kind, row in known.items()}
     named |= {

@@ -61,6 +61,7 @@ KINDS = {
     "rest answered": call(
         1, seconds(0), **REST, request_bytes=10, response_bytes=200, total_us=1500,
         upstream_us=1200, first_byte_us=1400, attempts=2,
+        end_user="5f3a9c1e77d20b1100000000",
     ),
     "rest refused": call(
         2, seconds(1), status=401, error_code="key_missing", api_id=ORDERS, total_us=90, attempts=0

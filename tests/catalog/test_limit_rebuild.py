@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -15,6 +16,7 @@ from catalog.limits import rebuild as limit_rebuild
 from catalog.limits.counters import counted
 from catalog.models import Limit
 from catalog.publish import publish
+from catalog.services.apis import save_api
 from catalog.services.limits import save_limit
 from catalog.snapshot import compile_snapshot
 from contract import keys
@@ -101,6 +103,20 @@ def test_every_counter_is_what_the_records_say(rows, alice_tenant):
             expected = 0
         assert amount == expected, (place, scope, identifier, period)
     assert len(got) == 2 * 17
+
+
+def test_calls_of_an_open_api_are_not_counted_for_the_application_whose_key_came_along(
+    rows, alice_tenant
+):
+    rows.api.key_required = False
+    save_api(api=rows.api)
+    happen(alice_tenant, NOON, 4, **ours(rows, plan_id=""))
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    got = used(alice_tenant)
+    shop = str(rows.application.pk)
+    assert got["", "api", str(rows.api.pk), "calls", "day"] == 4
+    assert got["", "application", shop, "calls", "day"] == 0
+    assert got["application", "application", shop, "calls", "day"] == 0
 
 
 def test_tokens_and_money_are_summed_by_currency(rows, alice_tenant):
@@ -232,7 +248,119 @@ def test_another_tenants_usage_and_invented_usage_do_not_count(charlie_tenant, r
             "UPDATE public.analytics_usagerecord SET demo = true WHERE tenant_id = %s",
             [alice_tenant.pk],
         )
-    assert limit_rebuild.rebuild(alice_tenant, again=False) == {}
+    assert limit_rebuild.rebuild(alice_tenant, again=False) == 0
+
+
+ANN, BOB = keys.user_digest("ann"), keys.user_digest("bob")
+
+
+@pytest.fixture
+def users(rows):
+    """Besides, one for each end user at every place, by day and by month."""
+    for api in (rows.api, rows.models_api):
+        api.user_from = "header:X-User"
+        save_api(api=api)
+    for place, pers in Limit.PERS.items():
+        on = {place: getattr(rows, place)} if place else {}
+        assert "user" in pers
+        for window in ("calendar_day", "calendar_month"):
+            save_limit(limit=Limit(amount=1000, window=window, per="user", **on))
+    return rows
+
+
+def of_user(tenant, application, user, *, within="", measure="calls", kind="day"):
+    """What the counter says that gateways would ask."""
+    subject = keys.limit_subject("user", f"{application}:{user}", within=within)
+    period = period_at(kind, tenant.time_zone, NOON.timestamp()).name
+    name = keys.limit_counter(str(tenant.pk), measure, subject, period)
+    return read(store.client().hgetall(name), {}, 0, 0).used
+
+
+def test_end_users_counters_are_what_the_records_say_of_each(users, alice_tenant):
+    happen(alice_tenant, NOON, 3, **ours(users, end_user=ANN))
+    happen(alice_tenant, YESTERDAY, 10, **ours(users, end_user=ANN))
+    happen(alice_tenant, LAST_MONTH, 100, **ours(users, end_user=ANN))
+    happen(alice_tenant, NOON, 2, **ours(users, end_user=BOB))
+    happen(alice_tenant, NOON, 4, **ours(users))  # from before the limit: nobody knows of whom
+    refused = {"status": 429, "error_code": "quota_exceeded"}
+    happen(alice_tenant, NOON, 7, **ours(users, end_user=ANN, **refused))
+    elsewhere = ours(users, api_id=uuid4(), plan_id=uuid4(), key_id=uuid4(), end_user=ANN)
+    happen(alice_tenant, NOON, 5, **elsewhere)
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    shop = users.application.pk
+    places = [f"plan:{users.plan.pk}", f"api:{users.api.pk}", f"key:{users.key.pk}"]
+    for within in ["", *places]:
+        more = 5 if within == "" else 0  # what was called elsewhere by the same application
+        found = {
+            (user, kind): of_user(alice_tenant, shop, user, within=within, kind=kind)
+            for user in (ANN, BOB)
+            for kind in ("day", "month")
+        }
+        assert found == {
+            (ANN, "day"): 3 + more,
+            (ANN, "month"): 13 + more,
+            (BOB, "day"): 2,
+            (BOB, "month"): 2,
+        }, within
+
+
+def test_end_users_of_open_apis_belong_to_no_application(users, alice_tenant):
+    users.api.key_required = False
+    save_api(api=users.api)
+    opened = {"api_id": users.api.pk, "end_user": ANN}
+    happen(alice_tenant, NOON, 6, **opened)
+    happen(alice_tenant, NOON, 1, **opened, application_id=users.application.pk)  # with a key
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    for within in ("", f"api:{users.api.pk}"):
+        assert of_user(alice_tenant, "none", ANN, within=within) == 7
+        assert of_user(alice_tenant, users.application.pk, ANN, within=within) == 0
+
+
+def test_end_users_tokens_and_money_are_summed_by_currency(users, alice_tenant):
+    for fields in (
+        {"measure": "tokens"},
+        {"measure": "cost", "currency": "EUR"},
+        {"measure": "cost", "currency": "USD"},
+    ):
+        fields |= {"per": "user", "window": "calendar_day", "amount": 50}
+        save_limit(limit=Limit(api=users.models_api, **fields))
+    spent = ours(users, api_id=users.models_api.pk, end_user=ANN, model="m")
+    spent |= {"input_tokens": 10, "output_tokens": 5, "cost_micros": 700}
+    happen(alice_tenant, NOON, 2, **spent, currency="EUR")
+    happen(alice_tenant, NOON, 1, **spent, currency="USD")
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    within = f"api:{users.models_api.pk}"
+    found = {
+        measure: of_user(alice_tenant, users.application.pk, ANN, within=within, measure=measure)
+        for measure in ("tokens", "cost-EUR", "cost-USD", "calls")
+    }
+    assert found == {"tokens": 45, "cost-EUR": 1400, "cost-USD": 700, "calls": 0}
+
+
+def test_many_end_users_are_filled_in_batches_and_anothers_never(
+    charlie_tenant, users, alice_tenant, monkeypatch
+):
+    monkeypatch.setattr(limit_fill, "_CHUNK", 7)
+    names = [keys.user_digest(f"user {number}") for number in range(40)]
+    for number, name in enumerate(names):
+        happen(alice_tenant, NOON, 1 + number % 3, **ours(users, end_user=name))
+    happen(charlie_tenant, NOON, 50, **ours(users, end_user=names[0]))
+    assert limit_rebuild.rebuild(alice_tenant, again=False) > 40 * 2 * 5
+    found = [of_user(alice_tenant, users.application.pk, name) for name in names]
+    assert found == [1 + number % 3 for number in range(40)]
+
+
+def test_what_end_users_used_meanwhile_is_not_counted_twice(users, alice_tenant):
+    happen(alice_tenant, NOON, 10, **ours(users, end_user=ANN))
+    subject = keys.limit_subject("user", f"{users.application.pk}:{ANN}")
+    day = period_at("day", "UTC", NOON.timestamp()).name
+    name = keys.limit_counter(str(alice_tenant.pk), "calls", subject, day)
+    store.client().hset(name, "u", 4)
+    limit_rebuild.rebuild(alice_tenant, again=True)
+    assert of_user(alice_tenant, users.application.pk, ANN) == 10
+    store.client().hincrby(name, "u", 1)
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    assert of_user(alice_tenant, users.application.pk, ANN) == 11
 
 
 def test_the_command_fills_and_refuses_unknown_tenants(rows, alice_tenant):

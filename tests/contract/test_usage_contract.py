@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 
 from contract import usage
 
@@ -16,7 +19,9 @@ EVENT = usage.UsageEvent(
     input_tokens=12,
     output_tokens=None,
     cost_micros=0,
+    currency="EUR",
     attempts=2,
+    end_user="5f3a9c1e77d20b1100000000",
 )
 
 
@@ -32,15 +37,20 @@ def test_an_event_written_before_the_last_fields_existed_is_still_read() -> None
     assert usage.decode(msgspec.msgpack.encode(fields[:6])).path == EVENT.path
 
 
-BEFORE_ATTEMPTS = 31
-"""Fields of an event as the version wrote it that did not count attempts."""
+FIELDS_BEFORE = {"attempts": 31, "end_user": 32}
+"""How many an event had as the version wrote it that did not know the field yet."""
 
 
-def test_an_event_that_counts_no_attempts_is_read_as_one_of_which_they_are_not_known() -> None:
+@pytest.mark.parametrize(("added", "unknown"), [("attempts", None), ("end_user", "")])
+def test_an_event_without_a_field_that_was_added_is_read_as_one_that_does_not_know_it(
+    added: str, unknown: Any
+) -> None:
+    count = FIELDS_BEFORE[added]
+    assert EVENT.__struct_fields__[count] == added, "what is added goes to the end"
     fields = msgspec.msgpack.decode(usage.encode(EVENT))
-    assert fields[BEFORE_ATTEMPTS - 1 : BEFORE_ATTEMPTS + 1] == ["", 2], "currency, attempts"
-    old = usage.decode(msgspec.msgpack.encode(fields[:BEFORE_ATTEMPTS]))
-    assert old == msgspec.structs.replace(EVENT, attempts=None)
+    old = usage.decode(msgspec.msgpack.encode(fields[:count]))
+    assert getattr(old, added) == unknown
+    assert old.currency == EVENT.currency == fields[30]
 
 
 def test_an_event_of_a_later_version_is_read_as_far_as_it_is_known() -> None:

@@ -80,6 +80,52 @@ def test_a_quota_is_refused_shown_and_survives_the_loss_of_its_counters(
     assert client.get(path).json()["code"] == "quota_exceeded"
 
 
+def test_what_end_users_used_today_survives_the_loss_of_valkey(
+    platform_up: dict[str, Any], valkey: redis.Redis
+) -> None:
+    admin, path = Admin(platform_up), "/counted-users/cities/berlin"
+    application = admin.post("/applications/", name="With users")
+    key = admin.post("/keys/", application=application["id"], name="flow")["key"]
+    weather, plan = admin.named("/apis/", "Weather"), admin.named("/plans/", "Unlimited")
+    api = admin.post(
+        "/apis/",
+        name="Counted users",
+        kind="http",
+        listen_path="/counted-users",
+        upstream=weather["upstream"],
+        user_from="header:X-User-Id",
+    )
+    admin.post(f"/apis/{api['id']}/publish/")
+    wanted = {"application": application["id"], "api": api["id"], "plan": plan["id"]}
+    subscription = admin.post("/subscriptions/", **wanted)
+    admin.post(f"/subscriptions/{subscription['id']}/approve/")
+    quota = {"measure": "calls", "window": "calendar_day", "per": "user", "api": api["id"]}
+    admin.post("/limits/", amount="3", **quota)
+    ann, bob = ({"X-User-Id": f"{name}@example.com"} for name in ("ann", "bob"))
+    client = gateway(platform_up, key)
+
+    def used_by(user: dict[str, str]) -> int | None:
+        rows = client.get("/v1/limits", headers=user).json().get("limits", [])
+        return next((row["used"] for row in rows if row["scope"] == "user"), None)
+
+    def call(user: dict[str, str]) -> int:
+        return client.get(path, headers=user).status_code
+
+    wait_until(lambda: used_by(ann) == 0, "the limit")
+    assert [call(ann) for _ in range(2)] == [200, 200]
+    assert [call(bob) for _ in range(4)] == [200, 200, 200, 429]
+    assert (used_by(ann), used_by(bob)) == (2, 3)
+    everything = {"application": application["id"], "range": "1h"}
+    rows = lambda: admin.get("/usage/records/", **everything)["results"]  # noqa: E731
+    wait_until(lambda: sum(row["path"] == path for row in rows()) == 6, "the records")
+
+    valkey.flushall()
+    took = wait_until(lambda: (used_by(ann), used_by(bob)) == (2, 3), "the rebuilding")
+    print(f"from an emptied Valkey to end users' counters: {took:.1f} s")
+    assert [call(ann) for _ in range(2)] == [200, 429]
+    assert call(bob) == 429
+
+
 def own(client: httpx.Client) -> dict[str, Any] | None:
     """The quota as the application sees it; asking counts against nothing."""
     rows = client.get("/v1/limits").json()["limits"]

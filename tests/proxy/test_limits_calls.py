@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from limits_cast import chat, counted, known, model, planned, with_ai
@@ -17,6 +18,7 @@ from proxy_servers import Call, GatewayProcess, answer
 from contract import keys, snapshot
 from contract.periods import period_at
 from contract.policies import Limit
+from contract.usage import encode
 
 ESTIMATE = 39 + 50
 """Tokens: half the bytes of ``chat``'s request, and its max_tokens."""
@@ -180,6 +182,59 @@ async def test_end_users_are_counted_apart_and_must_be_named(alice_site: Any) ->
     assert (await site.call("/orders/7")).json()["code"] == "user_required"
     await site.publish(**planned(site))
     assert (await site.call("/orders/7")).status_code == 200
+
+
+async def test_records_know_end_users_by_a_digest_and_only_where_a_limit_counts_them(
+    ai_site: Any,
+) -> None:
+    site = ai_site
+    apis = tuple(
+        msgspec.structs.replace(api, user_from="header:x-user-id") for api in site.snapshot.apis
+    )
+    ann = {"X-User-Id": "ann@example.com"}
+    await site.publish(apis=apis, **planned(site, Limit("calls", 5, 600)))
+    assert (await site.call("/orders/plain", headers=ann)).status_code == 200
+    await site.publish(**planned(site, Limit("calls", 1, period="day", scope="user")))
+    codes = [(await site.call("/orders/day", headers=ann)).status_code for _ in range(2)]
+    assert codes == [200, 429]
+    await site.publish(**planned(site, Limit("tokens", 5000, period="day", scope="user")))
+    body = {"model": "gpt", "messages": [], "max_tokens": 5}
+    answered = await site.call("/v1/chat/completions", "POST", json=body, headers=ann)
+    assert answered.status_code == 200
+    events = await site.events(4)
+    digest = keys.user_digest("ann@example.com")
+    assert sorted((event.path, event.status, event.end_user) for event in events) == [
+        ("/orders/day", 200, digest),
+        ("/orders/day", 429, digest),
+        ("/orders/plain", 200, ""),
+        ("/v1/chat/completions", 200, digest),
+    ]
+    assert b"ann" not in b"".join(map(encode, events))
+
+
+async def test_a_call_that_is_lost_with_its_worker_still_knows_its_end_user(
+    proxy_valkey: Any, start_gateway: Any, sites: Any, upstream: Any
+) -> None:
+    """It was counted, so whoever counts the records must find it."""
+
+    async def silent(call: Call, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(30)
+
+    gateway = start_gateway(proxy_valkey.url)
+    site = sites(gateway, "alice")
+    api = site.api(user_from="header:x-user-id")
+    await site.publish(apis=(api,), **planned(site, Limit("calls", 5, period="day", scope="user")))
+    upstream.script = silent
+    calling = asyncio.create_task(site.call("/orders/7", headers={"X-User-Id": "ann"}))
+    while not upstream.calls:
+        await asyncio.sleep(0.01)
+    gateway.kill()
+    with pytest.raises(httpx.HTTPError):
+        await calling
+    start_gateway(proxy_valkey.url)
+    (event,) = await site.events(1)
+    lost = (event.error_code, event.end_user, event.attempts, event.plan_id)
+    assert lost == ("gateway_lost", keys.user_digest("ann"), None, "gold")
 
 
 async def test_another_tenant_is_not_touched(alice_site: Any, charlie_site: Any) -> None:

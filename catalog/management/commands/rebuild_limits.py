@@ -29,6 +29,6 @@ class Command(BaseCommand):
         try:
             for tenant in tenants:
                 filled = rebuild(tenant, again=True)
-                self.stdout.write(f"{tenant.slug}: {len(filled)} counters with usage")
+                self.stdout.write(f"{tenant.slug}: {filled} counters with usage")
         except StoreError as error:
             raise CommandError(f"The gateways' store cannot be reached: {error}") from error
