@@ -46,6 +46,8 @@ class Choice(Struct):
     """Which of the request's ``stop`` was met, where the provider says."""
     logprobs: Any = None
     """In chat's spelling: a list of ``{"token", "logprob", "bytes", "top_logprobs"}``."""
+    extra: dict[str, Any] | None = None
+    """By the name of a format, what that format says of it beyond all this."""
 
 
 class Answer(Struct, kw_only=True):
