@@ -13,6 +13,8 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from msgspec.structs import replace
+
 from contract.snapshot import ApiKey, Application, Plan
 from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
@@ -314,7 +316,7 @@ class Exchange:
     def event(self) -> UsageEvent:
         """The usage event as things stand now."""
         tenant, api, route = self.tenant, self.api, self.route
-        common = (
+        event = UsageEvent(
             self.id,
             self.at,
             tenant.id if tenant is not None else "",
@@ -334,23 +336,23 @@ class Exchange:
             self.first_byte_us,
             self.streamed,
             self.abandoned,
+            attempts=self.attempts,
+            end_user=self.end_user,
         )
         if not self.model_id and not self.prompt_id and not self.model:
-            return UsageEvent(*common, attempts=self.attempts, end_user=self.end_user)
-        return UsageEvent(
-            *common,
-            self.model_id,
-            self.model,
-            self.provider_id,
-            self.deployment_id,
-            self.prompt_id,
-            self.prompt_version,
-            self.input_tokens,
-            self.output_tokens,
-            self.cached_tokens,
-            self.reasoning_tokens,
-            self.cost_micros,
-            self.currency,
-            self.attempts,
-            self.end_user,
+            return event
+        return replace(
+            event,
+            model_id=self.model_id,
+            model=self.model,
+            provider_id=self.provider_id,
+            deployment_id=self.deployment_id,
+            prompt_id=self.prompt_id,
+            prompt_version=self.prompt_version,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+            cost_micros=self.cost_micros,
+            currency=self.currency,
         )

@@ -215,13 +215,13 @@ class Journal:
     # The end
 
     def orphans(self) -> list[Orphan]:
-        """Takes over the files of workers that are gone. Raises OSError.
+        """Takes over the files of workers that are gone, and removes those that they had only
+        begun. Raises OSError.
 
         Those that cannot be read stay where they are.
         """
         found = []
-        paths = sorted(self.directory.glob(f"*{slot_files.SUFFIX}"))
-        for path in [*paths, *self.directory.glob(f"*{slot_files.DRAFT}")]:
+        for path in sorted(self.directory.glob(f"*{slot_files.SUFFIX}")):
             own = self._slots is not None and path == self._slots.path
             if not own and (slots := Slots.adopt(path)) is not None:
                 try:
@@ -232,6 +232,7 @@ class Journal:
                     continue
                 self.recovered += len(orphan.lost)
                 found.append(orphan)
+        slot_files.remove_drafts(self.directory)
         return found
 
     def close(self) -> None:

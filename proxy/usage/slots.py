@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import secrets
 from pathlib import Path
 
 from proxy.usage.files import WORD, Mapping, allocate, create
@@ -40,13 +41,17 @@ class Slots:
     def create(cls, path: Path) -> Slots:
         """Locked, with the first block. Raises OSError, and leaves nothing behind then.
 
-        It gets its name only when nobody can take it for that of a dead worker.
+        It gets its name only when nobody can take it for that of a dead worker. As long as it
+        is not locked anybody can, and then another is made, whose name is another.
         """
-        draft = path.with_suffix(DRAFT)
-        descriptor = create(draft)
+        while True:
+            draft = path.with_name(f"{path.stem}-{secrets.token_hex(4)}{DRAFT}")
+            descriptor = create(draft)
+            if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+                break
+            os.close(descriptor)
         slots = cls(path, descriptor)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             slots.grow()
             draft.rename(path)
         except OSError:
@@ -62,9 +67,7 @@ class Slots:
             descriptor = os.open(path, os.O_RDWR)
         except FileNotFoundError:
             return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(descriptor):
             os.close(descriptor)
             return None
         slots = cls(path, descriptor)
@@ -102,3 +105,23 @@ class Slots:
         os.close(self._file)
         self.free.clear()
         self._blocks.clear()
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody else had it. Whoever dies lets go of it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def remove_drafts(directory: Path) -> None:
+    """Those of workers that died before their file was ready: there is nothing in them.
+
+    Raises OSError.
+    """
+    for draft in directory.glob(f"*{DRAFT}"):
+        if (slots := Slots.adopt(draft)) is not None:
+            draft.unlink(missing_ok=True)
+            slots.close()

@@ -147,14 +147,6 @@ def test_there_are_slots_for_as_many_calls_as_come(tmp_path: Path) -> None:
     assert sorted(adopted(tmp_path)) == sorted(f"event-{number}" for number in range(1500))
 
 
-def test_a_worker_that_died_before_it_was_ready_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "dead.draft").write_bytes(b"")
-    (orphan,) = Journal(tmp_path, SMALL).orphans()
-    assert (orphan.segments, orphan.lost) == ([], [])
-    orphan.delete()
-    assert not list(tmp_path.glob("dead*"))
-
-
 # No room
 
 
