@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
@@ -17,10 +16,11 @@ from uuid import UUID, uuid5
 import msgspec
 from django_tenants.utils import tenant_context
 
-from catalog import models, selectors
+from catalog import ai_routing, models, selectors
 from catalog.limits.policies import Policies, by_place, tier_policies
 from contract import policies
 from contract import snapshot as contract
+from contract.presets import preset_of
 from tenants.models import Domain, Tenant
 
 R = TypeVar("R")
@@ -298,8 +298,14 @@ def _models(
     links = models.AIModel.apis.through.objects.filter(api__in=[row.pk for row in apis])
     offered = _by(links.order_by("api_id"), "aimodel_id")
     deployed = _deployments()
+    rules = _by(ai_routing.rules(), "model_id")
+    changes = _by(models.PriceChange.objects.order_by("since"), "deployment_id")
+    rows = list(models.AIModel.objects.order_by("id"))
+    known = {row.pk for row in rows if row.enabled}
+    needed = needed | {id_ for row in rows if row.enabled for id_ in row.fallbacks}
+    needed |= {rule.target_id for group in rules.values() for rule in group if rule.target_id}
     providers, compiled = {}, []
-    for row in models.AIModel.objects.order_by("id"):
+    for row in rows:
         deployments = deployed[row.pk] if row.enabled else []
         api_ids = tuple(str(link.api_id) for link in offered[row.pk]) if deployments else ()
         if not api_ids and row.pk not in needed:
@@ -310,9 +316,12 @@ def _models(
                 id=str(row.pk),
                 name=row.name,
                 api_ids=api_ids,
-                deployments=tuple(map(_deployment, deployments)),
+                deployments=tuple(
+                    ai_routing.deployment(one, changes[one.pk]) for one in deployments
+                ),
                 created=int(row.created_at.timestamp()),
                 abilities=tuple(row.abilities),
+                routing=ai_routing.routing(row, rules[row.pk], known),
             )
         )
     return tuple(compiled), tuple(_provider(providers[pk]) for pk in sorted(providers))
@@ -336,30 +345,13 @@ def _provider(row: models.Provider) -> contract.Provider:
     return contract.Provider(
         id=str(row.pk),
         name=row.name,
-        wire_format=row.wire_format,
+        wire_format=preset_of(row.preset).wire_format,
         base_url=row.base_url.rstrip("/"),
+        preset=row.preset,
+        settings={name: str(value) for name, value in sorted(row.settings.items())},
         credential=bytes(credential.sealed) if credential else None,
         timeouts=contract.Timeouts(first_byte=row.first_byte_timeout, idle=row.idle_timeout),
     )
-
-
-def _deployment(row: models.Deployment) -> contract.Deployment:
-    return contract.Deployment(
-        id=str(row.pk),
-        provider_id=str(row.provider_id),
-        model=row.provider_model,
-        weight=row.weight,
-        prices=contract.Prices(
-            input=_micros(row.input_price),
-            output=_micros(row.output_price),
-            currency=row.currency,
-        ),
-    )
-
-
-def _micros(price: Decimal | None) -> int | None:
-    """Exact: the column keeps six decimal places."""
-    return None if price is None else int(price.scaleb(6))
 
 
 def _prompts(apis: list[models.Api]) -> list[models.Prompt]:

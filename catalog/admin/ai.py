@@ -18,6 +18,7 @@ from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.widgets import Chips, chips_field
 from catalog.models import AIModel, Api, Deployment, Provider
 from catalog.services import ai, tiers
+from contract.presets import PRESETS, Setting, preset_of
 from tenants.sites import tenant_site
 
 KEY_LABELS = {"Waiting for a key": "warning", "Key set": "success", "Switched off": ""}
@@ -40,7 +41,30 @@ REMOVE_KEY = Deed(
 )
 
 
+SETTINGS = {setting.name: setting for preset in PRESETS.values() for setting in preset.settings}
+"""All that some kind of provider asks for besides."""
+
+
+def _setting_field(setting: Setting) -> forms.CharField:
+    kinds = [
+        preset.title
+        for preset in PRESETS.values()
+        if setting.name in {one.name for one in preset.settings}
+    ]
+    return forms.CharField(
+        label=setting.title,
+        required=False,
+        max_length=80,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text=f"Of {' and '.join(kinds)} only. {setting.help}",
+    )
+
+
 class ProviderForm(CatalogForm):
+    api_version = _setting_field(SETTINGS["api_version"])
+    project = _setting_field(SETTINGS["project"])
+    location = _setting_field(SETTINGS["location"])
+    region = _setting_field(SETTINGS["region"])
     key = forms.CharField(
         label="Key",
         required=False,
@@ -52,6 +76,8 @@ class ProviderForm(CatalogForm):
         super().__init__(*args, **kwargs)
         if "key" not in self.fields:
             return  # a viewer's page has no inputs
+        for name in SETTINGS:
+            self.initial[name] = self.instance.settings.get(name, "")
         credential = getattr(self.instance, "credential", None)
         self.fields["key"].help_text = (
             f"Stored encrypted: {masked(credential.hint)} Leave it empty to keep it, or enter "
@@ -61,7 +87,15 @@ class ProviderForm(CatalogForm):
         )
 
     def _post_clean(self) -> None:
+        preset = preset_of(self.cleaned_data.get("preset", ""))
+        wanted = {setting.name for setting in preset.settings}
+        given = {name: self.cleaned_data.get(name, "") for name in SETTINGS}
+        self.instance.settings = {n: v for n, v in given.items() if v and n in wanted}
         super()._post_clean()
+        try:
+            ai.check_settings(self.instance)
+        except ValidationError as error:
+            self.add_error(None, error.error_dict["settings"])
         if address := self.cleaned_data.get("base_url"):
             try:
                 tiers.check_address(address, "base_url")
@@ -77,13 +111,17 @@ def masked(hint: str) -> str:
 @register(Provider, site=tenant_site)
 class ProviderAdmin(CatalogAdmin):
     form = ProviderForm
-    list_display = ["name", "base_url", "key_state", "key_hint", "model_count"]
-    list_filter = ["enabled", "needs_credential"]
+    list_display = ["name", "preset", "base_url", "key_state", "key_hint", "model_count"]
+    list_filter = ["preset", "enabled", "needs_credential"]
     list_select_related = ["credential"]
     search_fields = ["name", "base_url"]
     deeds = (REMOVE_KEY,)
     fieldsets = [
-        (None, {"fields": ["name", "wire_format", "base_url", "needs_credential", "key"]}),
+        (None, {"fields": ["name", "preset", "base_url", "needs_credential", "key"]}),
+        (
+            "Azure, Vertex AI and Amazon Bedrock",
+            {"classes": ["collapse"], "fields": list(SETTINGS)},
+        ),
         (
             "Time-outs and use",
             {
@@ -103,10 +141,12 @@ class ProviderAdmin(CatalogAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
-        return [
-            (title, {**options, "fields": [f for f in options["fields"] if f != "key"]})
+        written = {"key", *SETTINGS}
+        shown = [
+            (title, {**options, "fields": [f for f in options["fields"] if f not in written]})
             for title, options in fieldsets
         ]
+        return [(title, options) for title, options in shown if options["fields"]]
 
     def panel(self, request: HttpRequest, obj: Provider) -> dict[str, Any]:
         credential = getattr(obj, "credential", None)

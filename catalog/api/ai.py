@@ -13,18 +13,29 @@ from rest_framework.response import Response
 
 from catalog.api.base import ChildSerializer, Resource, assign, children
 from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential
+from catalog.models.prices import PRICE_FIELDS
 from catalog.services import ai
 
 _PROVIDER_FIELDS = [
     "name",
-    "wire_format",
+    "preset",
     "base_url",
+    "settings",
     "needs_credential",
     "first_byte_timeout",
     "idle_timeout",
     "enabled",
 ]
-_MODEL_FIELDS = ["name", "description", "abilities", "apis", "enabled", "deployments"]
+_ROUTING_FIELDS = ["strategy", "fallbacks", "on_break", "unsupported", "regions"]
+_MODEL_FIELDS = [
+    "name",
+    "description",
+    "abilities",
+    "apis",
+    "enabled",
+    *_ROUTING_FIELDS,
+    "deployments",
+]
 
 
 class CredentialSerializer(serializers.ModelSerializer):
@@ -59,7 +70,16 @@ class ProviderSerializer(serializers.ModelSerializer):
             "A provider",
             value={"name": "Example AI", "base_url": "https://api.example.com/v1"},
             request_only=True,
-        )
+        ),
+        OpenApiExample(
+            "Amazon Bedrock",
+            value={
+                "name": "Bedrock in Frankfurt",
+                "preset": "bedrock",
+                "settings": {"region": "eu-central-1"},
+            },
+            request_only=True,
+        ),
     ]
 )
 class ProviderInput(serializers.ModelSerializer):
@@ -76,7 +96,7 @@ class ProviderViewSet(Resource):
     input_class = ProviderInput
     filterset_fields = {
         "name": ["exact", "icontains"],
-        "wire_format": ["exact"],
+        "preset": ["exact"],
         "enabled": ["exact"],
     }
     search_fields = ["name", "base_url"]
@@ -111,9 +131,16 @@ class DeploymentSerializer(ChildSerializer):
             "provider",
             "provider_model",
             "weight",
+            "priority",
             "enabled",
-            "input_price",
-            "output_price",
+            "region",
+            "context_tokens",
+            "max_output_tokens",
+            "abilities",
+            "requests_per_minute",
+            "tokens_per_minute",
+            *PRICE_FIELDS,
+            "price_steps",
             "currency",
         ]
 

@@ -127,9 +127,7 @@ def _models(api: Api) -> AIModel:
             needs_credential=False,
         )
     )
-    openai = ai.save_provider(
-        provider=Provider(name="OpenAI", base_url="https://api.openai.com/v1")
-    )
+    openai = ai.save_provider(provider=Provider(name="OpenAI", preset="openai"))
     offered = (
         (CHAT_MODEL, "chat", sandbox, CHAT_MODEL, "0.15", "0.60"),
         ("sandbox-embed", "embeddings", sandbox, "sandbox-embedding", "0.02", None),

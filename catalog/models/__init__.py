@@ -10,8 +10,10 @@ from catalog.models.access import (
 from catalog.models.ai import AIModel, Deployment, Provider, ProviderCredential
 from catalog.models.apis import Api, Route
 from catalog.models.limits import Limit
+from catalog.models.prices import PriceChange
 from catalog.models.prompts import Prompt, PromptVersion
 from catalog.models.publication import Publication
+from catalog.models.routing import RoutingRule
 from catalog.models.upstreams import Target, Upstream
 
 __all__ = [
@@ -22,12 +24,14 @@ __all__ = [
     "Deployment",
     "Limit",
     "Plan",
+    "PriceChange",
     "Prompt",
     "PromptVersion",
     "Provider",
     "ProviderCredential",
     "Publication",
     "Route",
+    "RoutingRule",
     "Subscription",
     "SubscriptionEvent",
     "Target",

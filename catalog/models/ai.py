@@ -8,22 +8,35 @@ from django.db import models
 
 from catalog.models.apis import Api
 from catalog.models.base import Row
+from catalog.models.prices import PriceColumns
+from catalog.models.routing import RoutingColumns
 from catalog.validators import validate_address, validate_model_name
+from contract.presets import PRESETS
 
 
 class Provider(Row):
     """An AI provider's endpoint."""
 
-    class WireFormat(models.TextChoices):
-        OPENAI = "openai", "OpenAI-compatible"
-
     name = models.CharField(max_length=80, unique=True)
-    wire_format = models.CharField(max_length=20, choices=WireFormat, default=WireFormat.OPENAI)
+    preset = models.CharField(
+        "kind",
+        max_length=20,
+        choices=[(preset.name, preset.title) for preset in PRESETS.values()],
+        default="compatible",
+        help_text="Which provider it is: how it is called, and what it does not know.",
+    )
     base_url = models.CharField(
         "base address",
         max_length=300,
+        blank=True,
         validators=[validate_address],
-        help_text="With the version segment, like https://api.example.com/v1.",
+        help_text="With the version segment, like https://api.example.com/v1. Empty: the kind's "
+        "own address.",
+    )
+    settings = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What the kind asks for besides, like the region of Amazon Bedrock.",
     )
     needs_credential = models.BooleanField(
         default=True, help_text="Off for providers that ask for no key, like a local server."
@@ -54,12 +67,17 @@ class ProviderCredential(Row):
         return f"…{self.hint}"
 
 
-class AIModel(Row):
+class AIModel(Row, RoutingColumns):
     """A model under the name that applications use."""
 
     class Ability(models.TextChoices):
         CHAT = "chat", "Chat"
         EMBEDDINGS = "embeddings", "Embeddings"
+        IMAGES = "images", "Pictures"
+        SPEECH = "speech", "Speech"
+        TRANSCRIPTION = "transcription", "Transcription"
+        MODERATION = "moderation", "Moderation"
+        RERANK = "rerank", "Reranking"
 
     name = models.CharField(max_length=120, unique=True, validators=[validate_model_name])
     description = models.TextField(blank=True)
@@ -81,8 +99,19 @@ class AIModel(Row):
         return self.name
 
 
-class Deployment(Row):
-    """A model at one provider, with its prices there per million tokens."""
+class Trait(models.TextChoices):
+    """What a deployment can be told, beyond text."""
+
+    VISION = "vision", "Pictures"
+    AUDIO = "audio", "Sound"
+    FILES = "files", "Files"
+    TOOLS = "tools", "Tools"
+    JSON_SCHEMA = "json_schema", "JSON schema"
+    REASONING = "reasoning", "Thinking"
+
+
+class Deployment(Row, PriceColumns):
+    """A model at one provider, with its prices there."""
 
     model = models.ForeignKey(AIModel, on_delete=models.CASCADE, related_name="deployments")
     provider = models.ForeignKey(Provider, on_delete=models.PROTECT, related_name="deployments")
@@ -91,24 +120,24 @@ class Deployment(Row):
     )
     weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     enabled = models.BooleanField(default=True)
-    input_price = models.DecimalField(
-        "input, per million tokens",
-        max_digits=14,
-        decimal_places=6,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0)],
-        help_text="Empty: unknown, and calls are recorded without a cost.",
+    priority = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1)], help_text="1 goes first."
     )
-    output_price = models.DecimalField(
-        "output, per million tokens",
-        max_digits=14,
-        decimal_places=6,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(0)],
+    region = models.CharField(
+        max_length=40, blank=True, help_text="Where it computes, like EU, in your own words."
     )
-    currency = models.CharField(max_length=3, default="USD")
+    context_tokens = models.PositiveIntegerField("context, in tokens", null=True, blank=True)
+    max_output_tokens = models.PositiveIntegerField("longest answer", null=True, blank=True)
+    abilities = ArrayField(
+        models.CharField(max_length=20, choices=Trait),
+        default=list,
+        blank=True,
+        help_text="None: not known, and nothing is kept from it.",
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The provider's own limit, which is not run into."
+    )
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ["model", "provider"]

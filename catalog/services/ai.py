@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 from django.conf import settings
@@ -10,28 +12,67 @@ from django.db import connection, transaction
 
 from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential
 from catalog.services import publishing, rows, tiers
+from contract.presets import address_of, preset_of
 from contract.secrets import Sealer, provider_context
 from tenants.models import Tenant
+
+_SETTING = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
 
 @transaction.atomic
 def save_provider(*, provider: Provider) -> Provider:
-    """Saves it, without its credential (see ``set_credential``)."""
+    """Saves it, without its credential (see ``set_credential``). Without an address it gets that
+    of its kind. Raises ValidationError by field."""
     tiers.check_ai()
+    check_settings(provider)
+    if not provider.base_url:
+        provider.base_url = address_of(preset_of(provider.preset), provider.settings)
+    if not provider.base_url:
+        message = "This kind of provider has no address of its own: enter yours."
+        raise ValidationError({"base_url": ValidationError(message, code="required")})
     provider.full_clean()
     tiers.check_address(provider.base_url, "base_url")
     return rows.save(row=provider)
+
+
+def check_settings(provider: Provider) -> None:
+    """Leaves what the provider's kind asks for, with its defaults. Raises ValidationError on
+    ``settings`` where something is missing or cannot be part of an address."""
+    preset, given = preset_of(provider.preset), provider.settings
+    if not isinstance(given, dict):
+        message = 'Enter an object, like {"region": "eu-central-1"}.'
+        raise ValidationError({"settings": ValidationError(message, code="invalid")})
+    known = {setting.name for setting in preset.settings}
+    faults = [f"{preset.title} has no “{name}”." for name in given if name not in known]
+    settings: dict[str, str] = {}
+    for setting in preset.settings:
+        value = str(given.get(setting.name) or setting.default).strip()
+        if setting.required and not value:
+            faults.append(f"{preset.title} needs its {setting.title.lower()}.")
+        elif value and not _SETTING.fullmatch(value):
+            faults.append(
+                f"{setting.title} takes letters, digits, points, hyphens and underscores."
+            )
+        elif value:
+            settings[setting.name] = value
+    if faults:
+        raise ValidationError({"settings": ValidationError(" ".join(faults), code="invalid")})
+    provider.settings = settings
 
 
 @transaction.atomic
 def set_credential(*, provider: Provider, secret: str) -> ProviderCredential:
     """Seals and stores the provider's secret in place of the one before."""
     secret = secret.strip()
+    preset = preset_of(provider.preset)
+    if preset.wire_format == "vertex" and secret.startswith("{"):
+        secret = _one_line(secret)
     if not secret or len(secret) > 4096 or not secret.isascii() or not secret.isprintable():
         raise ValidationError(
             {
                 "secret": ValidationError(
-                    "Enter the key as the provider shows it: printable ASCII on one line.",
+                    f"Enter the {preset.credential} as the provider shows it: printable ASCII on "
+                    "one line.",
                     code="invalid",
                 )
             }
@@ -43,11 +84,20 @@ def set_credential(*, provider: Provider, secret: str) -> ProviderCredential:
         defaults={
             "sealed": sealer.seal(secret, provider_context(str(tenant_id))),
             # Four characters of a short secret would be too much of it.
-            "hint": secret[-4:] if len(secret) >= 16 else "",
+            "hint": secret[-4:] if len(secret) >= 16 and secret[0] != "{" else "",
         },
     )
     publishing.changed()
     return credential
+
+
+def _one_line(secret: str) -> str:
+    """A service account's key, which Google saves as JSON over many lines."""
+    try:
+        return json.dumps(json.loads(secret))
+    except ValueError:
+        message = "This is not the JSON file of a service account's key: paste all of it."
+        raise ValidationError({"secret": ValidationError(message, code="invalid")}) from None
 
 
 @transaction.atomic

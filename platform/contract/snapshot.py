@@ -17,6 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from contract.policies import Policy
+from contract.presets import WireFormat
+from contract.routing import Routing
 
 FORMAT = 1
 """Raised when a gateway of this version could misread an older blob."""
@@ -204,38 +206,81 @@ class Subscription(Struct, frozen=True, gc=False):
 class Provider(Struct, frozen=True, gc=False):
     """An AI provider and, sealed, the credential for it.
 
-    ``base_url`` includes the version segment, as in ``https://host/v1``. ``wire_format``
-    names the module in ``proxy/ai/providers`` that speaks it. ``credential`` opens with
-    ``contract.secrets.Sealer`` in ``contract.secrets.provider_context(tenant_id)``.
+    ``base_url`` of those that speak OpenAI's format includes the version segment, as in
+    ``https://host/v1``. ``wire_format`` names the module in ``proxy/ai/providers`` that knows
+    addresses and credentials, ``preset`` the quirks (``contract.presets``), and ``settings`` are
+    what the preset asks for besides. ``credential`` opens with ``contract.secrets.Sealer`` in
+    ``contract.secrets.provider_context(tenant_id)``.
     """
 
     id: str
     name: str
-    wire_format: Literal["openai"]
+    wire_format: WireFormat
     base_url: str
     credential: bytes | None = None
     timeouts: Timeouts = Timeouts(first_byte=300.0, idle=120.0)
+    preset: str = ""
+    settings: dict[str, str] = {}
+
+
+class PriceStep(Struct, frozen=True, gc=False):
+    """Another price of ``unit``, a field of ``Prices``, for all tokens of calls with more than
+    ``above`` input tokens."""
+
+    unit: str
+    above: int
+    price: int
 
 
 class Prices(Struct, frozen=True, gc=False):
-    """Micro-units of ``currency`` per million tokens, so that sums stay integers.
+    """Micro-units of ``currency`` per million tokens, so that sums stay integers; ``request`` and
+    ``search`` are per thousand.
 
-    A price of None is unknown, which is not the same as 0.
+    ``input`` or ``output`` None is unknown, which is not the same as 0. Where another one is None,
+    those tokens have no price of their own and cost what all input, or output, costs. ``since`` is
+    the Unix time from which on they hold.
     """
 
     input: int | None = None
     output: int | None = None
     currency: str = "USD"
+    cached: int | None = None
+    cache_write: int | None = None
+    cache_write_1h: int | None = None
+    reasoning: int | None = None
+    input_audio: int | None = None
+    cached_audio: int | None = None
+    output_audio: int | None = None
+    input_image: int | None = None
+    output_image: int | None = None
+    request: int | None = None
+    search: int | None = None
+    steps: tuple[PriceStep, ...] = ()
+    since: int = 0
 
 
 class Deployment(Struct, frozen=True, gc=False):
-    """A model at one provider. ``model`` is the name that the provider knows."""
+    """A model at one provider. ``model`` is the name that the provider knows.
+
+    ``region`` is where it computes, in the tenant's words. None and empty: not known, and calls
+    are not kept from it for that. ``abilities`` are those beyond the model's own: ``vision``,
+    ``audio``, ``files``, ``tools``, ``json_schema``, ``reasoning``.
+    """
 
     id: str
     provider_id: str
     model: str
     weight: int = 1
     prices: Prices = Prices()
+    later_prices: tuple[Prices, ...] = ()
+    """What replaces them, each from its ``since`` on, in that order."""
+    priority: int = 1
+    region: str = ""
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    abilities: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 class AIModel(Struct, frozen=True, gc=False):
@@ -248,7 +293,9 @@ class AIModel(Struct, frozen=True, gc=False):
     created: int = 0
     """Unix time in seconds, as ``/v1/models`` reports it."""
     abilities: tuple[str, ...] = ("chat",)
-    """Of ``chat`` and ``embeddings``."""
+    """Of ``chat``, ``embeddings``, ``images``, ``speech``, ``transcription``, ``moderation`` and
+    ``rerank``."""
+    routing: Routing = Routing()
 
 
 class PromptMessage(Struct, frozen=True, gc=False):

@@ -75,6 +75,11 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     """Requests sent upstream for it. None where that is not known: see ``gateway_lost``."""
     end_user: str = ""
     """``keys.user_digest`` of whom it was made for, where a limit for each end user applies."""
+    routed: str = ""
+    """Why the model's deployment was chosen, and which failed before; at most 200 characters."""
+    adapted: str = ""
+    """What the provider could not be told as the client asked it; at most 200 characters."""
+    cache_write_tokens: int | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -132,6 +132,7 @@ def test_one_of_everything(catalogue, alice_tenant, tier):
                 name="Maker",
                 wire_format="openai",
                 base_url="https://maker.example/v1",
+                preset="compatible",
                 credential=bytes(catalogue.provider.credential.sealed),
             ),
         ),

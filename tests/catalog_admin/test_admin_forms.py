@@ -230,7 +230,7 @@ def test_a_model_without_abilities_or_with_a_bad_name_is_refused(client: Any, ou
 
 
 def provider_form(**fields: Any) -> dict[str, Any]:
-    form = {"name": "Southern cloud", "wire_format": "openai", "enabled": "on"}
+    form = {"name": "Southern cloud", "preset": "compatible", "enabled": "on"}
     times = {"first_byte_timeout": 300, "idle_timeout": 120, "needs_credential": "on"}
     return form | times | {"base_url": "https://ai.south.example/v1"} | fields
 

@@ -1,0 +1,98 @@
+"""From the tables of models and deployments to the contract's: prices and routing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from catalog import models
+from catalog.models.prices import PRICE_FIELDS, PriceColumns
+from catalog.models.routing import Strategy
+from contract import routing as contract
+from contract.snapshot import Deployment, Prices, PriceStep
+
+_STRATEGIES: dict[str, contract.Strategy] = {
+    Strategy.WEIGHTED: contract.Weighted(),
+    Strategy.PRIORITY: contract.Priority(),
+    Strategy.LOWEST_COST: contract.LowestCost(),
+    Strategy.FIRST_TOKEN: contract.LowestLatency(measure="first_token"),
+    Strategy.TOKENS_PER_SECOND: contract.LowestLatency(measure="tokens_per_second"),
+    Strategy.LEAST_BUSY: contract.LeastBusy(),
+    Strategy.HEADROOM: contract.Headroom(),
+}
+
+
+def deployment(row: models.Deployment, changes: Sequence[models.PriceChange]) -> Deployment:
+    """``changes``: in the order of their time."""
+    return Deployment(
+        id=str(row.pk),
+        provider_id=str(row.provider_id),
+        model=row.provider_model,
+        weight=row.weight,
+        prices=prices(row),
+        later_prices=tuple(prices(change, int(change.since.timestamp())) for change in changes),
+        priority=row.priority,
+        region=row.region,
+        context_tokens=row.context_tokens,
+        max_output_tokens=row.max_output_tokens,
+        abilities=tuple(sorted(row.abilities)),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+    )
+
+
+def prices(row: PriceColumns, since: int = 0) -> Prices:
+    """``since``: Unix time."""
+    units = {name.removesuffix("_price"): micros(getattr(row, name)) for name in PRICE_FIELDS}
+    steps = tuple(
+        PriceStep(step["unit"], int(step["above"]), micros(Decimal(str(step["price"]))) or 0)
+        for step in row.price_steps
+    )
+    return Prices(**units, currency=row.currency, steps=steps, since=since)
+
+
+def micros(price: Decimal | None) -> int | None:
+    """Exact: the column keeps six decimal places."""
+    return None if price is None else int(price.scaleb(6))
+
+
+def rules() -> QuerySet:
+    return models.RoutingRule.objects.prefetch_related("deployments").order_by(
+        "position", "created_at"
+    )
+
+
+def routing(
+    row: models.AIModel, own: Sequence[models.RoutingRule], known: Collection[UUID]
+) -> contract.Routing:
+    """``known``: ids of the models that may be asked; others are left out."""
+    return contract.Routing(
+        strategy=_STRATEGIES[row.strategy],
+        rules=tuple(_rule(one) for one in own if one.target_id is None or one.target_id in known),
+        fallbacks=tuple(str(id_) for id_ in row.fallbacks if id_ in known and id_ != row.pk),
+        on_break=row.on_break,
+        unsupported=row.unsupported,
+        regions=tuple(sorted(row.regions)),
+    )
+
+
+def _rule(row: models.RoutingRule) -> contract.Rule:
+    return contract.Rule(
+        name=row.name,
+        conditions=tuple(_condition(condition) for condition in row.conditions),
+        deployment_ids=tuple(sorted(str(one.pk) for one in row.deployments.all())),
+        model_id="" if row.target_id is None else str(row.target_id),
+    )
+
+
+def _condition(said: dict) -> contract.Condition:
+    return contract.Condition(
+        subject=said["subject"],
+        operator=said["operator"],
+        values=tuple(str(value) for value in said["values"]),
+        name=said.get("name", ""),
+        least=int(said.get("least", 50)),
+    )

@@ -1,0 +1,88 @@
+"""How calls of a model are spread over its deployments."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from catalog.models.base import Row
+
+
+class Strategy(models.TextChoices):
+    WEIGHTED = "weighted", "In turn, by weight"
+    PRIORITY = "priority", "By priority"
+    LOWEST_COST = "lowest_cost", "The cheapest"
+    FIRST_TOKEN = "first_token", "The quickest to begin"
+    TOKENS_PER_SECOND = "tokens_per_second", "The quickest to write"
+    LEAST_BUSY = "least_busy", "The least busy"
+    HEADROOM = "headroom", "The most left under its limits"
+
+
+class OnBreak(models.TextChoices):
+    ERROR = "error", "ends with an error"
+    CONTINUE = "continue", "is continued by another deployment"
+
+
+class Unsupported(models.TextChoices):
+    DECLARED = "declared", "by its rule: dropped or refused"
+    DROP = "drop", "dropped, and said so"
+    REFUSE = "refuse", "refused"
+
+
+class RoutingColumns(models.Model):
+    strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.WEIGHTED)
+    fallbacks = ArrayField(
+        models.UUIDField(),
+        default=list,
+        blank=True,
+        help_text="Models that are asked once all deployments of this one have failed, in order.",
+    )
+    on_break = models.CharField(
+        "an answer that breaks off",
+        max_length=10,
+        choices=OnBreak,
+        default=OnBreak.ERROR,
+        help_text="In a stream, after its first piece. Before that another is asked in any case.",
+    )
+    unsupported = models.CharField(
+        "a parameter that the provider lacks is",
+        max_length=10,
+        choices=Unsupported,
+        default=Unsupported.DECLARED,
+    )
+    regions = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        help_text="Only deployments in these regions are asked. Empty: all.",
+    )
+
+    class Meta:
+        abstract = True
+
+
+class RoutingRule(Row):
+    """Where all conditions hold, only some deployments are asked, or another model is. The first
+    rule that holds decides."""
+
+    model = models.ForeignKey(
+        "catalog.AIModel", on_delete=models.CASCADE, related_name="routing_rules"
+    )
+    position = models.PositiveSmallIntegerField(default=0)
+    name = models.CharField(max_length=80)
+    conditions = models.JSONField(default=list)
+    deployments = models.ManyToManyField("catalog.Deployment", blank=True, related_name="+")
+    target = models.ForeignKey(
+        "catalog.AIModel",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="model to ask instead",
+    )
+
+    class Meta:
+        ordering = ["position", "created_at"]
+
+    def __str__(self) -> str:
+        return self.name
