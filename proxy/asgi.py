@@ -15,13 +15,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from contract.secrets import Sealer
-from proxy.errors import ClientGone, GatewayOverloaded, shaped
+from proxy.errors import ClientGone, GatewayOverloaded
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import make_limiter
 from proxy.observe import Observer
 from proxy.probe import Prober
 from proxy.settings import Settings
+from proxy.shapes import shaped
 from proxy.snapshot import Holder, Watcher
 from proxy.states import Teller
 from proxy.sweeper import Sweeper

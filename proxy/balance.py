@@ -82,3 +82,23 @@ class Balance:
             if circuits[item.id].admits(now):
                 return item
         return None
+
+    def first(self, order: Sequence[Item], tried: Collection[str] = ()) -> Item | None:
+        """The first in the order that may be called and is not in ``tried``, or None. Those that
+        rest come last, as in ``pick``."""
+        circuits, now = self._health.circuits, self._health.clock()
+        resting: list[tuple[float, int]] = []
+        for place, item in enumerate(order):
+            if item.id in tried:
+                continue
+            circuit = circuits.get(item.id)
+            if circuit is None:
+                return item
+            if circuit.rests_until > now:
+                resting.append((circuit.rests_until, place))
+            elif circuit.admits(now):
+                return item
+        for _, place in sorted(resting):
+            if circuits[order[place].id].admits(now):
+                return order[place]
+        return None

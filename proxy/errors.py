@@ -7,16 +7,9 @@ to the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
-
-import msgspec
-
-if TYPE_CHECKING:
-    from proxy.exchange import Exchange
+from typing import ClassVar
 
 Headers = list[tuple[bytes, bytes]]
-
-_encode = msgspec.json.Encoder().encode
 
 
 class GatewayError(Exception):
@@ -297,51 +290,3 @@ class UpstreamTimeout(UpstreamError):
     code = "upstream_timeout"
     title = "Upstream timed out"
     sentence = "The service behind this API took too long to answer. Try again later."
-
-
-def render(error: GatewayError, exchange: Exchange | None) -> tuple[Headers, bytes]:
-    """Headers and body in the shape that clients of this kind of API expect.
-
-    AI routes answer in OpenAI's shape, all others in RFC 9457's. The request id header is
-    added by the exchange; without one the request was not understood.
-    """
-    ai = exchange is not None and exchange.api is not None and exchange.api.kind == "ai"
-    return shaped(error, exchange.id if exchange else "", ai=ai)
-
-
-def shaped(error: GatewayError, request_id: str, *, ai: bool) -> tuple[Headers, bytes]:
-    """As ``render``, where the kind of the API is known otherwise."""
-    body = _openai(error) if ai else _problem(error, request_id)
-    kind = b"application/json" if ai else b"application/problem+json"
-    return [(b"content-type", kind), (b"cache-control", b"no-store"), *error.headers], body
-
-
-def _problem(error: GatewayError, request_id: str) -> bytes:
-    return _encode(
-        {
-            "type": f"urn:hubpo:error:{error.code}",
-            "title": error.title,
-            "status": error.status,
-            "detail": error.detail,
-            "code": error.code,
-            "request_id": request_id,
-        }
-    )
-
-
-_OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-
-
-def _openai(error: GatewayError) -> bytes:
-    fallback = "invalid_request_error" if error.status < 500 else "server_error"
-    kind = _OPENAI_TYPES.get(error.status, fallback)
-    return _encode(
-        {
-            "error": {
-                "message": error.detail,
-                "type": kind,
-                "code": error.code,
-                "param": error.param,
-            }
-        }
-    )

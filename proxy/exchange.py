@@ -123,8 +123,13 @@ class Exchange:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
     cost_micros: int | None = None
     currency: str = ""
+    routed: str = ""
+    """Why the model's deployment was chosen, and whom it came after."""
+    adapted: str = ""
+    """What the provider could not be told as it was asked."""
 
     journal: Journal | None = None
     slot: Slot | None = None
@@ -355,4 +360,7 @@ class Exchange:
             reasoning_tokens=self.reasoning_tokens,
             cost_micros=self.cost_micros,
             currency=self.currency,
+            routed=self.routed,
+            adapted=self.adapted,
+            cache_write_tokens=self.cache_write_tokens,
         )

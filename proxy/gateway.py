@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from proxy import forward, identify
 from proxy.ai import endpoints, prompts
+from proxy.ai.track import Track
 from proxy.balance import Balance
 from proxy.errors import (
     ClientGone,
@@ -27,7 +28,6 @@ from proxy.errors import (
     MethodNotAllowed,
     RouteNotFound,
     TenantSuspended,
-    render,
 )
 from proxy.exchange import Exchange
 from proxy.health import Health
@@ -36,6 +36,7 @@ from proxy.overload import Load, Share
 from proxy.policies import Step, limit_report, subscription
 from proxy.route import Listen, Path
 from proxy.runtime import ApiRuntime, RouteRuntime
+from proxy.shapes import render
 from proxy.snapshot import Holder, Match, Site
 from proxy.upstream.pool import Pool
 from proxy.usage.journal import Journal
@@ -71,6 +72,7 @@ class Gateway:
         self.journal = journal
         self.health = Health()
         self.balance = Balance(self.health)
+        self.track = Track()
         self.load = Load()
         self.load.start()
         self.active: set[AsgiCall] = set()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 _PREFIX = API_KEY_PREFIX.encode()
 
+AI_KEY_HEADERS = (b"x-api-key", b"x-goog-api-key", b"api-key")
+AI_KEY_QUERY = b"key"
+"""Where the SDKs of AI providers put their keys, besides Authorization."""
+
 
 def site(exchange: Exchange, holder: Holder) -> Site:
     """The tenant and its APIs on this host. Raises TenantUnknown and ApiKeyUnknown.
@@ -42,7 +46,8 @@ def site(exchange: Exchange, holder: Holder) -> Site:
 
 def _may_name(exchange: Exchange, holder: Holder) -> bool:
     """Whether the query may hold a key, and so the tenant: it is not among the head's fields."""
-    return bool(exchange.query) and bool(holder.key_queries)
+    query = exchange.query
+    return bool(query) and (bool(holder.key_queries) or AI_KEY_QUERY + b"=" in query)
 
 
 def _site_of_key(exchange: Exchange, holder: Holder) -> Site:
@@ -56,8 +61,9 @@ def _site_of_key(exchange: Exchange, holder: Holder) -> Site:
 
 
 def _candidates(exchange: Exchange, holder: Holder) -> list[bytes]:
-    keys = [exchange.headers.get(name) for name in holder.key_headers]
-    keys += [_query_key(exchange.query, name) for name in holder.key_queries]
+    keys = [exchange.headers.get(name) for name in (*holder.key_headers, *AI_KEY_HEADERS)]
+    if exchange.query:
+        keys += [_query_key(exchange.query, name) for name in (*holder.key_queries, AI_KEY_QUERY)]
     keys.append(_bearer(exchange.headers.get(b"authorization")))
     return [key for key in keys if key]
 
@@ -85,6 +91,11 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         given = _bearer(headers.get(b"authorization"))
         if given is not None and (api.key_required or given.startswith(_PREFIX)):
             exchange.drop_authorization = True
+    in_query = b""
+    if not given and api.kind == "ai":
+        given = next(filter(None, map(headers.get, AI_KEY_HEADERS)), None)
+        if not given and exchange.query:
+            given = in_query = _query_key(exchange.query, AI_KEY_QUERY) or b""
     if not given:
         if api.key_required:
             raise ApiKeyMissing
@@ -101,7 +112,7 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         return
     exchange.key = key
     exchange.application = found.application
-    if known is not None and key.expires_at is None and api.key_query is None:
+    if known is not None and key.expires_at is None and api.key_query is None and not in_query:
         known.api, known.key, known.application = api, key, exchange.application
         known.drop_authorization = exchange.drop_authorization
         known.passed = None

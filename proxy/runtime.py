@@ -334,4 +334,9 @@ class TenantRuntime:
                 if not table.add(path, api) and path in taken and api.kind != "ai":
                     raise SnapshotError(f"Two APIs have the listen path {path or '/'}.")
                 taken.add(path)
+        for api in (*own, *everywhere):
+            if api.kind == "ai" and api.api.listen_path == "/v1":
+                # Where the SDKs of Google and Cohere call. What the tenant has there goes first.
+                table.add("/v1beta", api)
+                table.add("/v2", api)
         return table

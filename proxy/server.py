@@ -28,11 +28,10 @@ from proxy.errors import (
     GatewayOverloaded,
     HeadersTooLarge,
     MalformedRequest,
-    render,
-    shaped,
 )
 from proxy.exchange import DONE, Headers, RequestHead
 from proxy.kept import KeptFields, keep
+from proxy.shapes import render, shaped
 
 if TYPE_CHECKING:
     from proxy.asgi import Application

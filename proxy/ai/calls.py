@@ -1,33 +1,46 @@
-"""One call to a model: which deployment serves it, and what is done when one fails.
+"""One call to a model: who serves it, and what is done when one fails.
 
-Deployments take turns by weight. One that cannot be reached, breaks off before it
-answers, or answers 429 or 5xx makes way for the next; the last failure is passed on.
-A deployment that cannot be reached several times in a row is left out for a while, and after
-a 429 or 5xx it is used last, for as long as its Retry-After says.
+The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
+first piece of its answer, or answers 429 or 5xx makes way for the next; the last failure is passed
+on. A deployment that cannot be reached several times in a row is left out for a while, and after a
+429 or 5xx it is used last, for as long as the provider says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from time import perf_counter_ns
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from time import perf_counter, perf_counter_ns, time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from contract.snapshot import Breaker
-from proxy.ai import tap
+from proxy.ai import choose
 from proxy.ai.cost import cost_micros
-from proxy.ai.errors import ModelUnavailable, ProviderRefused, ProviderRejectedCredentials
+from proxy.ai.errors import (
+    AnswerUnreadable,
+    FormatUnsupported,
+    ModelUnavailable,
+    ParameterUnsupported,
+    ProviderRefused,
+    ProviderRejectedCredentials,
+    ProviderSignInFailed,
+)
+from proxy.ai.formats.registry import FORMATS
+from proxy.ai.middle import Begin, Counted, Failed, Other
 from proxy.errors import (
     AddressForbidden,
     ConnectFailed,
-    Headers,
+    GatewayError,
     UpstreamBroken,
-    UpstreamError,
     UpstreamOverloaded,
 )
 
 if TYPE_CHECKING:
+    from proxy.ai.asking import Asking, Told
+    from proxy.ai.choose import Candidate
+    from proxy.ai.middle import Fault, Usage
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
     from proxy.runtime import DeploymentRuntime, ModelRuntime, TenantRuntime
@@ -38,106 +51,230 @@ REST_SECONDS, MOST_REST_SECONDS = 2.0, 300.0
 """How long others go before a deployment that answered 429 or 5xx and did not say itself."""
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
+EXPLAIN = b"x-hubpo-explain"
+"""Request header: the answer's head is to say why it comes from where it comes from."""
 
-Send = Callable[["DeploymentRuntime"], tuple[bytes, Headers, bytes]]
-"""Path, headers and body for a deployment."""
+
+class Attempt:
+    """The answer that is passed on, who gave it, and what it was asked. ``began`` is
+    ``perf_counter`` when it was sent; ``close`` it in any case."""
+
+    __slots__ = ("_gateway", "began", "body", "deployment", "fault", "response", "told")
+
+    def __init__(
+        self, gateway: Gateway, response: Response, deployment: DeploymentRuntime, told: Told
+    ) -> None:
+        self._gateway = gateway
+        self.response = response
+        self.deployment = deployment
+        self.told = told
+        self.began = 0.0
+        self.body = b""
+        """Of an answer with an error status, all of it."""
+        self.fault: Fault | None = None
+        """What the provider said in a stream in place of an answer."""
+
+    def close(self) -> None:
+        self.response.close()
+        self._gateway.track.ended(self.deployment.id)
+
+    def timed(self, first_token: float, output_tokens: int | None) -> None:
+        """It went well. ``first_token``: ``perf_counter`` at the answer's first piece."""
+        after = perf_counter() - first_token
+        rate = output_tokens / after if output_tokens and after > 0.01 else None
+        self._gateway.track.timed(self.deployment.id, first_token - self.began, rate)
 
 
 async def call(
-    exchange: Exchange, gateway: Gateway, model: ModelRuntime, send: Send
-) -> tuple[Response, DeploymentRuntime]:
+    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+) -> Attempt:
     """The response of the deployment that answered, perhaps with an error status.
 
-    Raises ModelUnavailable, ProviderRejectedCredentials, ProviderRefused, and what the
-    pool raises. The caller closes the response.
+    Raises ModelUnavailable, ProviderRejectedCredentials, ProviderRefused, what ``asking.tell``
+    raises where no deployment can be told, and what the pool raises. The caller closes it.
     """
     exchange.model_id = model.id
     exchange.model = model.name
     exchange.begin()
+    return await first_of(
+        exchange, gateway, asking, choose.candidates(exchange, gateway, model, asking)
+    )
+
+
+async def first_of(
+    exchange: Exchange, gateway: Gateway, asking: Asking, candidates: Iterator[Candidate]
+) -> Attempt:
+    """As ``call``, of these."""
     owner = exchange.tenant.id if exchange.tenant is not None else ""
-    deployment = gateway.balance.pick(model.id, model.order)
-    if deployment is None:
-        raise ModelUnavailable
-    tried = []
-    while True:
-        tried.append(deployment.id)
-        failure: UpstreamError | None = None
-        response = None
+    failure: GatewayError | None = None
+    attempt: Attempt | None = None
+    passed: list[str] = []
+    for candidate in candidates:
+        deployment = candidate.deployment
+        if attempt is not None:
+            attempt.close()
+            attempt = None
+        _enter(exchange, candidate, passed)
+        asking.mode = candidate.model.model.routing.unsupported
         try:
-            response = await _attempt(exchange, gateway, deployment, send)
-        except (ConnectFailed, AddressForbidden, UpstreamBroken) as error:
+            attempt = await _attempt(exchange, gateway, deployment, asking)
+        except (ConnectFailed, AddressForbidden, UpstreamBroken, AnswerUnreadable) as error:
             gateway.health.failed(deployment.id, BREAKER, owner)
             failure = error
-        except UpstreamOverloaded as error:
+        except (
+            UpstreamOverloaded,
+            ProviderSignInFailed,
+            ParameterUnsupported,
+            FormatUnsupported,
+        ) as error:
             failure = error
         else:
             gateway.health.succeeded(deployment.id)
-            if response.status != 429 and response.status < 500:
-                _refuse(response, deployment)
-                return response, deployment
-            gateway.health.rests(deployment.id, _rest(response), owner)
-        following = gateway.balance.pick(model.id, model.order, tried)
-        if following is None:
-            if response is None:
-                raise failure or ModelUnavailable
-            return response, deployment
-        if response is not None:
-            response.close()
-        deployment = following
+            if attempt.fault is None and not _failed(attempt.response.status):
+                _refuse(attempt, exchange, deployment)
+                return attempt
+            gateway.health.rests(deployment.id, _rest(attempt), owner)
+        code = failure.code if attempt is None and failure else f"{_status(attempt)}"
+        passed.append(f"{deployment.provider.provider.name} {code}")
+    if attempt is None:
+        raise failure or ModelUnavailable
+    return attempt
+
+
+def _status(attempt: Attempt | None) -> int:
+    if attempt is None:
+        return 0
+    return attempt.response.status if attempt.fault is None else attempt.fault.status
+
+
+def _failed(status: int) -> bool:
+    """Somebody else might answer."""
+    return status == 429 or status >= 500 or status == 408
+
+
+def _enter(exchange: Exchange, candidate: Candidate, passed: list[str]) -> None:
+    """Puts on the exchange whom it goes to, and why."""
+    exchange.provider_id = candidate.deployment.provider.id
+    exchange.deployment_id = candidate.deployment.id
+    after = f" after {', '.join(passed)}" if passed else ""
+    exchange.routed = f"{candidate.why}{after}"[:200]
+    if EXPLAIN in exchange.headers:
+        provider = candidate.deployment.provider.provider.name
+        where = f"{provider} ({candidate.deployment.deployment.model}): {exchange.routed}"
+        told = where.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
+        others = [pair for pair in exchange.added_headers or [] if pair[0] != b"x-hubpo-route"]
+        exchange.added_headers = [*others, (b"x-hubpo-route", told)]
 
 
 async def _attempt(
-    exchange: Exchange, gateway: Gateway, deployment: DeploymentRuntime, send: Send
-) -> Response:
+    exchange: Exchange, gateway: Gateway, deployment: DeploymentRuntime, asking: Asking
+) -> Attempt:
+    """The head of its answer and, of a stream, the first piece. Raises what prevents that."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
     provider = deployment.provider
-    exchange.provider_id = provider.id
-    exchange.deployment_id = deployment.id
-    path, headers, body = send(deployment)
+    to = provider.destination
+    if to.ready is not None:
+        await to.ready(to)
+    told = asking.tell(exchange, deployment)
     began = perf_counter_ns()
+    gateway.track.began(deployment.id, asking.tokens)
+    response = None
     try:
-        return await gateway.pool.send(
-            provider.destination.target,
+        response = await gateway.pool.send(
+            to.target,
             "POST",
-            path,
-            headers,
-            body,
+            told.path,
+            told.headers,
+            told.body,
             provider.provider.timeouts,
             sender=exchange,
             private_ok=tenant.private_ok,
         )
+        attempt = Attempt(gateway, response, deployment, told)
+        attempt.began = began / 1e9
+        gateway.track.answered(deployment.id, response.headers)
+        if response.status >= 400:
+            attempt.body = await response.read(ERROR_LIMIT)
+        elif asking.stream:
+            await _first_piece(attempt)
+        return attempt
+    except BaseException:
+        if response is not None:
+            response.close()
+        gateway.track.ended(deployment.id)
+        raise
     finally:
         exchange.upstream_us += (perf_counter_ns() - began) // 1000
 
 
-def _rest(response: Response) -> float:
-    """The seconds of Retry-After. A date is not read: it would need the provider's clock."""
+async def _first_piece(attempt: Attempt) -> None:
+    """Until now nothing was said to the client, so what fails here can be tried elsewhere. Some
+    providers answer 200 and then say in the stream that they cannot."""
+    response, spoken = attempt.response, attempt.told.format
+    await response.begun()
+    if spoken in FORMATS and b"error" in (piece := response.peek()):
+        for event in FORMATS[spoken].reader().feed(piece):
+            if isinstance(event, Failed):
+                attempt.fault = event.fault
+            elif not isinstance(event, Begin | Counted | Other):
+                break
+
+
+def _rest(attempt: Attempt) -> float:
+    """The seconds that the provider asks for, in a header or in the body of its error."""
+    response, fault = attempt.response, attempt.fault
+    if fault is None and attempt.told.format in FORMATS:
+        read = FORMATS[attempt.told.format].read_fault
+        fault = read(response.status, dict(response.headers), attempt.body)
+    if fault is not None:
+        seconds = fault.retry_after
+    else:
+        seconds = retry_after(field(response, b"retry-after"))
+    if seconds is None or seconds <= 0:
+        return REST_SECONDS
+    return min(seconds, MOST_REST_SECONDS)
+
+
+def retry_after(value: bytes | None) -> float | None:
+    """Seconds, or a date of HTTP's. None where it is neither."""
+    if value is None:
+        return None
     try:
-        seconds = float(field(response, b"retry-after") or REST_SECONDS)
+        return float(value)
     except ValueError:
-        seconds = REST_SECONDS
-    return min(seconds, MOST_REST_SECONDS) if seconds > 0 else REST_SECONDS
+        pass
+    try:
+        return parsedate_to_datetime(value.decode("latin-1")).timestamp() - time()
+    except (ValueError, TypeError):
+        return None
 
 
-def _refuse(response: Response, deployment: DeploymentRuntime) -> None:
+def _refuse(attempt: Attempt, exchange: Exchange, deployment: DeploymentRuntime) -> None:
     """A provider that refuses the gateway, or sends it elsewhere, is not the client's concern."""
-    if response.status in (401, 403):
-        response.close()
-        raise ProviderRejectedCredentials(deployment.provider.provider.name, response.status)
-    if 300 <= response.status < 400:
-        response.close()
+    status = attempt.response.status
+    if status in (401, 403):
+        attempt.close()
+        raise ProviderRejectedCredentials(deployment.provider.provider.name, status)
+    if 300 <= status < 400:
+        attempt.close()
         raise ProviderRefused(
             f"The AI provider '{deployment.provider.provider.name}' answered with a redirect. "
             "An administrator must check its address in the admin."
         )
 
 
-def account(exchange: Exchange, deployment: DeploymentRuntime, usage: tap.Usage | None) -> None:
+def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | None) -> None:
     """Tokens and cost on the exchange, as far as the provider reported them."""
-    tap.record(exchange, usage)
-    prices = deployment.deployment.prices
+    prices = deployment.prices
     exchange.currency = prices.currency
-    exchange.cost_micros = cost_micros(prices, exchange.input_tokens, exchange.output_tokens)
+    if usage is None:
+        return
+    exchange.input_tokens = usage.input_tokens
+    exchange.output_tokens = usage.output_tokens
+    exchange.cached_tokens = usage.cached_tokens
+    exchange.cache_write_tokens = usage.cache_write_tokens
+    exchange.reasoning_tokens = usage.reasoning_tokens
+    exchange.cost_micros = cost_micros(prices, usage)
 
 
 class _Error(msgspec.Struct):
@@ -151,16 +288,17 @@ class _ErrorBody(msgspec.Struct):
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
 
-async def read_error(exchange: Exchange, response: Response) -> tuple[bytes, str | None]:
-    """A provider's error: its body, and its message or None where it has no JSON error shape."""
-    exchange.error_code = "provider_rate_limited" if response.status == 429 else "provider_error"
-    body = await response.read(ERROR_LIMIT)
-    response.close()
+def has_message(body: bytes) -> bool:
+    """Whether it is an error in the shape that OpenAI, Anthropic and Google share."""
     try:
         error = _decode_error(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body, None
-    return body, error if isinstance(error, str) else error.message
+        return False
+    return bool(error if isinstance(error, str) else error.message)
+
+
+def note_error(exchange: Exchange, status: int) -> None:
+    exchange.error_code = "provider_rate_limited" if status == 429 else "provider_error"
 
 
 def field(response: Response, name: bytes) -> bytes | None:

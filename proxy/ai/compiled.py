@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from types import ModuleType
-from typing import Literal
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from contract.presets import preset_of
 from contract.snapshot import Prompt, PromptVariable, Provider, SnapshotError, Target
 from contract.templates import Template, TemplateError, parse
-from proxy.ai.providers import WIRE_FORMATS
+from proxy.ai.providers import WIRE_FORMATS, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -25,29 +26,36 @@ _SCHEMES: dict[str, tuple[Literal["http", "https"], int]] = {
 class Destination:
     """Where a provider is and how it is spoken to.
 
-    ``chat`` and ``embeddings`` are whole paths; ``authorization`` is a secret and None
-    where there is no credential. Raises SnapshotError for a ``base_url`` that is none.
+    ``base`` is the path of its address; ``credential`` is in the clear, must not be logged, and is
+    None where there is none. ``kept`` is for what a provider's module makes of these only once.
+    Raises SnapshotError for a ``base_url`` that is none.
     """
 
-    __slots__ = ("authorization", "chat", "embeddings", "target", "wire")
+    __slots__ = ("base", "credential", "kept", "preset", "ready", "settings", "target", "wire")
 
     def __init__(self, provider: Provider, credential: str | None) -> None:
-        self.wire: ModuleType = WIRE_FORMATS[provider.wire_format]
+        self.wire: Wire = WIRE_FORMATS[provider.wire_format]
+        self.preset = preset_of(provider.preset)
+        self.settings = provider.settings
         self.target = _target(provider)
-        self.chat = (self.target.path + self.wire.CHAT).encode()
-        self.embeddings = (self.target.path + self.wire.EMBEDDINGS).encode()
-        self.authorization = _authorization(provider, credential)
+        self.base = self.target.path
+        self.credential = _sendable(provider, credential)
+        self.kept: dict[str, Any] = {}
+        self.ready: Callable[[Destination], Awaitable[None]] | None = getattr(
+            self.wire, "ready", None
+        )
+        """To be awaited before its headers are asked for, where there is one."""
 
 
-def _authorization(provider: Provider, credential: str | None) -> bytes | None:
+def _sendable(provider: Provider, credential: str | None) -> str | None:
     credential = (credential or "").strip()
     if not credential:
         return None
-    if not (credential.isascii() and credential.isprintable()):
+    if provider.wire_format != "vertex" and not (credential.isascii() and credential.isprintable()):
         # As with a credential that does not open: this provider will refuse, all else works.
         logger.error("The credential of provider %s cannot be sent in a header.", provider.id)
         return None
-    return b"Bearer " + credential.encode()
+    return credential
 
 
 def _target(provider: Provider) -> Target:

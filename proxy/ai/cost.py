@@ -1,28 +1,100 @@
 """What a call costs, in whole micro-units of a currency (0.000001 of it).
 
-Integers only: prices are micro-units per million tokens, so tokens times price is the
-exact cost in millionths of a micro-unit. That sum is rounded once, half to even, so that
-rounding favours nobody over many calls. Cached input tokens are priced as input.
+Integers only: prices are micro-units per million tokens, so tokens times price is the exact cost
+in millionths of a micro-unit. That sum is rounded once, half to even, so that rounding favours
+nobody over many calls.
+
+Tokens of a kind with a price of its own (read from a cache, written to one, sound, pictures,
+thoughts) are taken out of the sum they are part of, and all others cost what that sum's tokens do.
 """
 
 from __future__ import annotations
 
 from contract.snapshot import Prices
+from proxy.ai.middle import Usage
 
 _MILLION = 1_000_000
+_THOUSAND = 1_000
 
 
-def cost_micros(prices: Prices, input_tokens: int | None, output_tokens: int | None) -> int | None:
+def cost_micros(prices: Prices, usage: Usage) -> int | None:
     """None where a price or a count is unknown; no tokens cost nothing at any price."""
-    parts = (_part(input_tokens, prices.input), _part(output_tokens, prices.output))
-    if parts[0] is None or parts[1] is None:
+    millionths = exact(prices, usage)
+    if millionths is None:
         return None
-    whole, rest = divmod(parts[0] + parts[1], _MILLION)
+    whole, rest = divmod(millionths, _MILLION)
     up = 2 * rest > _MILLION or (2 * rest == _MILLION and whole % 2 == 1)
     return whole + up
 
 
-def _part(tokens: int | None, price: int | None) -> int | None:
-    if tokens == 0:
-        return 0
-    return None if tokens is None or price is None else tokens * price
+def exact(prices: Prices, usage: Usage) -> int | None:
+    """As ``cost_micros``, in millionths of a micro-unit and not rounded."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    went_in = _input(prices, usage, usage.input_tokens)
+    came_out = _output(prices, usage, usage.output_tokens)
+    if went_in is None or came_out is None:
+        return None
+    total = went_in + came_out
+    if prices.request is not None:
+        total += prices.request * _THOUSAND
+    if prices.search is not None and usage.searches:
+        total += prices.search * _THOUSAND * usage.searches
+    return total
+
+
+def _input(prices: Prices, usage: Usage, tokens: int) -> int | None:
+    left, total = tokens, 0
+    cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    cached_audio = min(usage.cached_audio_tokens or 0, cached)
+    hour = min(usage.cache_write_1h_tokens or 0, written)
+    audio = (usage.input_audio_tokens or 0) - cached_audio
+    if prices.cached_audio is None:
+        cached_audio = 0
+    if prices.cache_write_1h is None:
+        hour = 0
+    for unit, count in (
+        ("cached_audio", cached_audio),
+        ("cached", cached - cached_audio),
+        ("cache_write_1h", hour),
+        ("cache_write", written - hour),
+        ("input_audio", audio),
+        ("input_image", usage.input_image_tokens or 0),
+    ):
+        price = _price(prices, unit, tokens) if count > 0 else None
+        if price is not None:
+            left -= count
+            total += price * count
+    return _rest(prices, "input", tokens, left, total)
+
+
+def _output(prices: Prices, usage: Usage, tokens: int) -> int | None:
+    left, total = tokens, 0
+    for unit, count in (
+        ("reasoning", usage.reasoning_tokens or 0),
+        ("output_audio", usage.output_audio_tokens or 0),
+        ("output_image", usage.output_image_tokens or 0),
+    ):
+        price = _price(prices, unit, usage.input_tokens or 0) if count > 0 else None
+        if price is not None:
+            left -= count
+            total += price * count
+    return _rest(prices, "output", usage.input_tokens or 0, left, total)
+
+
+def _rest(prices: Prices, unit: str, size: int, left: int, total: int) -> int | None:
+    """With the tokens that have no price of their own. More of a kind than there are in all is a
+    provider's slip, and not paid twice."""
+    if left <= 0:
+        return total
+    price = _price(prices, unit, size)
+    return None if price is None else total + price * left
+
+
+def _price(prices: Prices, unit: str, size: int) -> int | None:
+    """That of a call with ``size`` input tokens."""
+    price: int | None = getattr(prices, unit)
+    for step in prices.steps:
+        if step.unit == unit and size > step.above:
+            price = step.price
+    return price

@@ -1,4 +1,4 @@
-"""The OpenAI-shaped endpoints: models, chat completions and embeddings.
+"""The endpoints of AI models, each in its provider's own format (``proxy.ai.doors``).
 
 A tenant's AI APIs share these paths. Which of them a call belongs to follows from the
 model it names: one that offers the model and to which the application has an approved
@@ -9,51 +9,42 @@ that the tenant does not have as unknown.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from proxy.ai import doors, listing, passing
+from proxy.ai.answering import answer
+from proxy.ai.asking import Asking
 from proxy.ai.calls import call
+from proxy.ai.doors import Door
 from proxy.ai.errors import ModelCannot, ModelNotFound
-from proxy.ai.providers import openai
-from proxy.ai.relay import relay
-from proxy.errors import Headers, MethodNotAllowed, RouteNotFound
+from proxy.ai.forms import Form
+from proxy.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
-    from proxy.runtime import ApiRuntime, DeploymentRuntime, ModelRuntime, TenantRuntime
+    from proxy.runtime import ApiRuntime, ModelRuntime, TenantRuntime
 
 BODY_LIMIT = 67_108_864
 """Bytes of a request, where no policy sets less. Images travel inside."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 async def serve(exchange: Exchange, gateway: Gateway) -> None:
     """Answers a call below the listen path of an ``ai`` API. Raises GatewayErrors."""
     path = exchange.rest.removesuffix("/")
-    if path == "/chat/completions":
+    found = doors.find(path)
+    if found is not None:
         _allow(exchange, "POST")
-        await _ask(exchange, gateway, "chat")
-    elif path == "/embeddings":
-        _allow(exchange, "POST")
-        await _ask(exchange, gateway, "embeddings")
-    elif path == "/models":
+        await _ask(exchange, gateway, *found)
+    elif path == "/models" or path.startswith("/models/"):
         _allow(exchange, "GET", "HEAD")
-        models = [_model(model) for model in _mine(exchange)]
-        await _answer(exchange, {"object": "list", "data": models})
-    elif path.startswith("/models/"):
-        _allow(exchange, "GET", "HEAD")
-        name = unquote(path.removeprefix("/models/"))
-        found = next((model for model in _mine(exchange) if model.name == name), None)
-        if found is None:
-            raise ModelNotFound(name)
-        await _answer(exchange, _model(found))
+        await listing.serve(
+            exchange, path.removeprefix("/models").removeprefix("/"), _mine(exchange)
+        )
     else:
         raise RouteNotFound(
-            "There is no such AI endpoint. Use /chat/completions, /embeddings or /models."
+            "There is no such AI endpoint. The documentation lists those of each format: "
+            "/v1/chat/completions, /v1/responses, /v1/messages, /v1beta/models/... and others."
         )
 
 
@@ -62,36 +53,25 @@ def _allow(exchange: Exchange, *methods: str) -> None:
         raise MethodNotAllowed(list(methods))
 
 
-async def _ask(exchange: Exchange, gateway: Gateway, ability: str) -> None:
+async def _ask(exchange: Exchange, gateway: Gateway, door: Door, named: str, stream: bool) -> None:
     body = await exchange.read_body(BODY_LIMIT)
-    asked = openai.parse(body)
+    form = Form(body, exchange.headers.get(b"content-type", b"")) if door.form else None
+    if named:
+        asked = passing.Asked(named, stream)
+    else:
+        asked = passing.parse(body) if form is None else form.asked
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
     model = tenant.models.get(asked.model)
     api = _door(exchange, tenant, model) if model is not None else None
     if model is None or api is None:
         raise ModelNotFound(asked.model)
     exchange.api = api
-    exchange.asked = (model, body, ability)
+    exchange.asked = (model, body, door.ability)
     await gateway.admit(exchange, api)
-    if ability not in model.model.abilities:
-        raise ModelCannot(model.name, ability)
-
-    def send(deployment: DeploymentRuntime) -> tuple[bytes, Headers, bytes]:
-        to = deployment.provider.destination
-        return (
-            to.chat if ability == "chat" else to.embeddings,
-            to.wire.headers(to.authorization, exchange.headers),
-            to.wire.prepare(body, asked, deployment.deployment.model),
-        )
-
-    response, deployment = await call(exchange, gateway, model, send)
-    await relay(
-        exchange,
-        response,
-        deployment,
-        drop_usage=asked.lacks_usage,
-        embeddings=ability == "embeddings",
-    )
+    if door.ability not in model.model.abilities:
+        raise ModelCannot(model.name, door.ability)
+    asking = Asking(door, body, asked, form)
+    await answer(exchange, asking, await call(exchange, gateway, model, asking))
 
 
 def _door(exchange: Exchange, tenant: TenantRuntime, model: ModelRuntime) -> ApiRuntime | None:
@@ -127,19 +107,3 @@ def _mine(exchange: Exchange) -> Iterator[ModelRuntime]:
     for model in tenant.models.values():
         if not allowed.isdisjoint(model.model.api_ids):
             yield model
-
-
-def _model(model: ModelRuntime) -> dict[str, Any]:
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.model.created,
-        "owned_by": "hubpo",
-    }
-
-
-async def _answer(exchange: Exchange, value: Any) -> None:
-    body = _encode(value)
-    headers = [(b"content-type", b"application/json")]
-    head_only = exchange.method == "HEAD"
-    await exchange.respond(200, headers, b"" if head_only else body, len(body))

@@ -130,3 +130,31 @@ class AnswerUnreadable(UpstreamError):
         "The AI provider's answer has not the form it should have. Try again, and ask the "
         "administrator to check the provider's kind and address if it stays so."
     )
+
+
+class FormatUnsupported(GatewayError):
+    """The model's provider has no such operation, and no translation leads to one."""
+
+    status = 400
+    code = "operation_unsupported"
+    title = "Operation unsupported"
+
+    def __init__(self, operation: str, provider: str) -> None:
+        super().__init__(
+            f"The provider '{provider}' of this model offers no {operation.replace('_', ' ')}. "
+            "Choose another model."
+        )
+
+
+class ProviderSignInFailed(UpstreamError):
+    """No token could be had for the provider: nothing was sent to it."""
+
+    code = "provider_sign_in_failed"
+    title = "Provider sign-in failed"
+    sent = False
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The gateway cannot sign in at the AI provider: {reason} An administrator must check "
+            "the provider's credential in the admin."
+        )

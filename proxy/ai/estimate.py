@@ -2,9 +2,9 @@
 
 Input: half a token for each byte of the request, which is twice what English takes and
 about what other scripts do; an attachment in base64 counts 2,000 tokens or, if that is
-more, a hundredth of its bytes. Output: ``max_tokens`` or
-``max_completion_tokens`` times ``n``; ``DEFAULT_OUTPUT`` where the request does not say;
-none for embeddings. Cost: these at the dearest of the model's deployments.
+more, a hundredth of its bytes. Output: what the request names as the most, in whichever format,
+times the answers it asks for; ``DEFAULT_OUTPUT`` where it does not say; none where nothing is
+generated. Cost: these at the dearest of the model's deployments.
 
 The variables of a prompt count as often as its template repeats them; where their length is
 not declared, as ``UNDECLARED`` bytes.
@@ -20,10 +20,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from contract.snapshot import Prices
 from proxy.ai.cost import cost_micros
+from proxy.ai.middle import Usage
 
 if TYPE_CHECKING:
     from proxy.ai.compiled import CompiledPrompt
@@ -41,10 +42,19 @@ _MARKS = (b"base64,", b'"data"')
 _attachments = re.compile(rb'(?:base64,|"data"\s*:\s*")([A-Za-z0-9+/_=-]+)').finditer
 
 
+class _Generation(Struct, rename="camel"):
+    max_output_tokens: int | None = None
+    candidate_count: int | None = None
+
+
 class _Asked(Struct):
+    """The bounds of an answer in every format that clients speak."""
+
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    max_output_tokens: int | None = None
     n: int | None = None
+    gemini: _Generation | None = field(default=None, name="generationConfig")
 
 
 _decode = msgspec.json.Decoder(_Asked).decode
@@ -62,12 +72,16 @@ class Estimate(Struct, frozen=True):
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
+    def cost_at(self, prices: Prices) -> int | None:
+        """In micro-units of the prices' currency; None where one is unknown."""
+        return cost_micros(prices, Usage(self.input_tokens, self.output_tokens))
+
     def cost(self, currency: str) -> int | None:
         """In micro-units of ``currency``, 0 where no price is in it; None where one is unknown."""
         most = 0
         for prices in self.prices:
             if prices.currency == currency:
-                cost = cost_micros(prices, self.input_tokens, self.output_tokens)
+                cost = self.cost_at(prices)
                 if cost is None:
                     return None
                 most = max(most, cost)
@@ -92,7 +106,7 @@ def of(exchange: Exchange) -> Estimate | None:
 
 
 def _prices(model: ModelRuntime) -> tuple[Prices, ...]:
-    return tuple(deployment.deployment.prices for deployment in model.deployments)
+    return tuple(deployment.prices for deployment in model.deployments)
 
 
 def input_tokens(body: bytes) -> int:
@@ -116,11 +130,18 @@ def _prompt_tokens(prompt: CompiledPrompt, length: int) -> int:
 
 
 def output_tokens(body: bytes) -> int:
-    """Of a chat request in OpenAI's format."""
+    """Of a request in any format that clients speak."""
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return DEFAULT_OUTPUT
-    answers = max(1, asked.n or 1)
-    bounds = [most for most in (asked.max_tokens, asked.max_completion_tokens) if most is not None]
+    gemini = asked.gemini or _Generation()
+    answers = max(1, asked.n or gemini.candidate_count or 1)
+    said = (
+        asked.max_tokens,
+        asked.max_completion_tokens,
+        asked.max_output_tokens,
+        gemini.max_output_tokens,
+    )
+    bounds = [most for most in said if most is not None]
     return max(0, *bounds) * answers if bounds else DEFAULT_OUTPUT * answers

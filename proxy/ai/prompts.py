@@ -10,62 +10,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from contract.templates import render as fill
-from proxy.ai import tap
-from proxy.ai.calls import account, call, field, read_error
+from proxy.ai import passing, prompt_answers
+from proxy.ai.asking import Asking
+from proxy.ai.calls import call
 from proxy.ai.compiled import CompiledPrompt
-from proxy.ai.errors import (
-    InvalidJson,
-    InvalidVariables,
-    ModelUnavailable,
-    OutputInvalid,
-    ProviderBusy,
-    ProviderRefused,
-)
-from proxy.errors import (
-    Headers,
-    MethodNotAllowed,
-    RouteNotFound,
-    UpstreamBroken,
-    UpstreamError,
-    render,
-)
+from proxy.ai.doors import Door
+from proxy.ai.errors import InvalidJson, InvalidVariables, ModelUnavailable
+from proxy.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
-    from proxy.runtime import ApiRuntime, DeploymentRuntime, TenantRuntime
-    from proxy.upstream.pool import Response
+    from proxy.runtime import ApiRuntime, TenantRuntime
 
 BODY_LIMIT = 8_388_608
-ANSWER_LIMIT = 16_777_216
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
-class _Text(Struct):
-    content: str | None = None
-
-
-class _Choice(Struct):
-    """Of a whole answer (``message``) or of a chunk (``delta``)."""
-
-    index: int = 0
-    message: _Text = msgspec.field(default_factory=_Text)
-    delta: _Text = msgspec.field(default_factory=_Text)
-    finish_reason: str | None = None
-
-
-class _Answer(Struct):
-    choices: list[_Choice] = []
-    usage: tap.Usage | None = None
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_DOOR = Door("chat", "chat", "chat")
 
 
 async def serve(exchange: Exchange, gateway: Gateway) -> None:
@@ -88,23 +56,15 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
     streamed = _wants_stream(exchange)
     if streamed:
         request |= {"stream": True, "stream_options": {"include_usage": True}}
-
-    def send(deployment: DeploymentRuntime) -> tuple[bytes, Headers, bytes]:
-        to = deployment.provider.destination
-        body = _encode(request | {"model": deployment.deployment.model})
-        return to.chat, to.wire.headers(to.authorization, {}), body
-
-    response, deployment = await call(exchange, gateway, model, send)
+    body = _encode(request | {"model": model.name})
+    # Who asks here never sees the provider's stream, so its usage need not be hidden.
+    asked = passing.Asked(model.name, streamed, passing.StreamOptions(include_usage=True))
+    asking = Asking(_DOOR, body, asked)
+    attempt = await call(exchange, gateway, model, asking)
     try:
-        if response.status >= 400:
-            await _refuse(exchange, response)
-        kind = field(response, b"content-type") or b""
-        if streamed and kind.startswith(b"text/event-stream"):
-            await _stream(exchange, response, deployment, prompt)
-        else:
-            await _whole(exchange, response, deployment, prompt)
+        await prompt_answers.answer(exchange, attempt, prompt, streamed=streamed)
     finally:
-        response.close()
+        attempt.close()
 
 
 def read_variables(prompt: CompiledPrompt, body: bytes) -> dict[str, str]:
@@ -161,99 +121,3 @@ def build(prompt: CompiledPrompt, values: dict[str, str]) -> dict[str, Any]:
 def _wants_stream(exchange: Exchange) -> bool:
     accept = exchange.headers.get(b"accept", b"")
     return b"text/event-stream" in accept or b"stream=true" in exchange.query.split(b"&")
-
-
-async def _refuse(exchange: Exchange, response: Response) -> None:
-    """Raises what a client of a REST API can make sense of."""
-    _, message = await read_error(exchange, response)
-    if response.status == 429:
-        retry_after = field(response, b"retry-after")
-        raise ProviderBusy(headers=[(b"retry-after", retry_after)] if retry_after else None)
-    said = f": {message}" if message else "."
-    raise ProviderRefused(f"The AI provider answered {response.status}{said}")
-
-
-def _summary(
-    exchange: Exchange, prompt: CompiledPrompt, finish_reason: str | None
-) -> dict[str, Any]:
-    return {
-        "prompt": {"name": prompt.prompt.name, "version": prompt.prompt.version},
-        "model": exchange.model,
-        "usage": {
-            "input_tokens": exchange.input_tokens,
-            "output_tokens": exchange.output_tokens,
-        },
-        "finish_reason": finish_reason,
-    }
-
-
-async def _whole(
-    exchange: Exchange, response: Response, deployment: DeploymentRuntime, prompt: CompiledPrompt
-) -> None:
-    data = await response.read(ANSWER_LIMIT)
-    try:
-        answer = _decode_answer(data)
-        choice = answer.choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError) as error:
-        raise UpstreamBroken("The AI provider's answer has not the form it should have.") from error
-    account(exchange, deployment, answer.usage)
-    text = choice.message.content or ""
-    output: str | Raw = _structured(text, choice.finish_reason) if prompt.structured else text
-    body = _encode({"output": output} | _summary(exchange, prompt, choice.finish_reason))
-    headers = [(b"content-type", b"application/json")]
-    await exchange.respond(200, headers, body)
-
-
-def _structured(text: str, finish_reason: str | None) -> Raw:
-    """The model's JSON as it wrote it. Raises OutputInvalid where it is none."""
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise OutputInvalid(finish_reason) from error
-    return Raw(text.encode())
-
-
-async def _stream(
-    exchange: Exchange, response: Response, deployment: DeploymentRuntime, prompt: CompiledPrompt
-) -> None:
-    exchange.streamed = True
-    watch = tap.StreamTap(drop_usage=False)
-    finish_reason: str | None = None
-    try:
-        await exchange.start(
-            200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
-        )
-        async for chunk in response:
-            events, reason = _deltas(watch.feed(chunk))
-            finish_reason = reason or finish_reason
-            if events:
-                await exchange.write(events)
-        events, reason = _deltas(watch.end())
-        finish_reason = reason or finish_reason
-        account(exchange, deployment, watch.usage)
-        last = b"event: done\ndata: " + _encode(_summary(exchange, prompt, finish_reason))
-        last = events + last + b"\n\n"
-    except UpstreamError as error:
-        account(exchange, deployment, watch.usage)
-        exchange.error_code = error.code
-        last = b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
-    await exchange.finish(last)
-
-
-def _deltas(lines: bytes) -> tuple[bytes, str | None]:
-    """Our events for the provider's whole lines, and the finish reason if one was among them."""
-    events, finish_reason = [], None
-    for line in lines.splitlines():
-        if not line.startswith(b"data:") or line.endswith(b"[DONE]"):
-            continue
-        try:
-            answer = _decode_answer(line[5:])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        for choice in answer.choices:
-            if choice.index == 0:
-                finish_reason = choice.finish_reason or finish_reason
-                if choice.delta.content:
-                    text = _encode({"delta": choice.delta.content})
-                    events.append(b"data: " + text + b"\n\n")
-    return b"".join(events), finish_reason

@@ -8,59 +8,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from proxy.ai import tap
-from proxy.ai.calls import account, field, read_error
-from proxy.errors import Headers, UpstreamError, render
+from proxy.ai import tap, usages
+from proxy.ai.calls import account, field, has_message, note_error
+from proxy.ai.middle import Fault
+from proxy.ai.translate import family
+from proxy.errors import Headers, UpstreamError
+from proxy.shapes import render
 
 if TYPE_CHECKING:
+    from proxy.ai.asking import Asking
+    from proxy.ai.calls import Attempt
     from proxy.exchange import Exchange
-    from proxy.runtime import DeploymentRuntime
     from proxy.upstream.pool import Response
 
 USAGE_LIMIT = 16_777_216
 """Bytes of a whole answer up to which its usage is looked for."""
 
-_encode = msgspec.json.Encoder().encode
+
+async def relay(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
+    """Writes the whole answer and accounts for it, however far it came."""
+    response = attempt.response
+    if response.status >= 400:
+        await _error(exchange, asking, attempt)
+    elif (field(response, b"content-type") or b"").startswith(b"text/event-stream"):
+        await _stream(exchange, asking, attempt)
+    else:
+        await _whole(exchange, asking, attempt)
 
 
-async def relay(
-    exchange: Exchange,
-    response: Response,
-    deployment: DeploymentRuntime,
-    *,
-    drop_usage: bool,
-    embeddings: bool,
-) -> None:
-    """Writes the whole answer and accounts for it, however far it came.
-
-    ``drop_usage``: take the usage chunk out of a stream. ``embeddings``: an answer with no
-    output tokens has none, rather than an unknown number.
-    """
-    try:
-        if response.status >= 400:
-            await _error(exchange, response)
-        elif (field(response, b"content-type") or b"").startswith(b"text/event-stream"):
-            await _stream(exchange, response, deployment, drop_usage)
-        else:
-            await _whole(exchange, response, deployment, embeddings)
-    finally:
-        response.close()
-
-
-async def _whole(
-    exchange: Exchange, response: Response, deployment: DeploymentRuntime, embeddings: bool
-) -> None:
+async def _whole(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
+    response, deployment = attempt.response, attempt.deployment
     headers = [(b"content-type", field(response, b"content-type") or b"application/json")]
+    read = usages.reader(asking.format)
     if response.complete:
         body = response.take()
-        account(exchange, deployment, _usage(body, embeddings))
+        account(exchange, deployment, read(body))
         await exchange.respond(response.status, headers, body)
         return
     await exchange.start(response.status, headers, response.length)
     body, last = await _pieces(exchange, response)
-    account(exchange, deployment, _usage(body, embeddings))
+    account(exchange, deployment, read(body))
     await exchange.finish(last)
 
 
@@ -79,19 +66,12 @@ async def _pieces(exchange: Exchange, response: Response) -> tuple[bytes, bytes]
     return b"".join(parts), b""
 
 
-def _usage(body: bytes, embeddings: bool) -> tap.Usage | None:
-    """What the answer says of its tokens: nothing where it was cut at the limit."""
-    usage = tap.read(body).usage
-    if usage is not None and embeddings and usage.completion_tokens is None:
-        usage.completion_tokens = 0
-    return usage
-
-
-async def _stream(
-    exchange: Exchange, response: Response, deployment: DeploymentRuntime, drop_usage: bool
-) -> None:
+async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
+    response = attempt.response
     exchange.streamed = True
-    watch = tap.StreamTap(drop_usage=drop_usage)
+    watch = tap.StreamTap(
+        usages.mark(asking.format), usages.reader(asking.format), drop_usage=asking.ask_usage
+    )
     content_type = field(response, b"content-type") or b"text/event-stream"
     try:
         await exchange.start(
@@ -102,7 +82,7 @@ async def _stream(
     except UpstreamError as error:
         last = broken(exchange, error, watch)
     finally:
-        account(exchange, deployment, watch.usage)
+        account(exchange, attempt.deployment, watch.usage)
     await exchange.finish(last)
 
 
@@ -110,21 +90,21 @@ def broken(exchange: Exchange, error: UpstreamError, watch: tap.StreamTap) -> by
     """The last event of a stream that the provider broke off."""
     exchange.error_code = error.code
     _, body = render(error, exchange)
-    return (b"" if watch.blank else b"\n\n") + b"data: " + body + b"\n\n"
+    name = b"event: error\n" if exchange.raw_path.startswith(b"/v1/messages") else b""
+    return (b"" if watch.blank else b"\n\n") + name + b"data: " + body + b"\n\n"
 
 
-async def _error(exchange: Exchange, response: Response) -> None:
-    """Status, body and Retry-After as the provider sent them, in OpenAI's shape if it was not."""
-    body, message = await read_error(exchange, response)
-    if message is None:
+async def _error(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
+    """Status, body and Retry-After as the provider sent them, or an error for the client's format
+    where it has no shape that a client could read."""
+    response, body = attempt.response, attempt.body
+    note_error(exchange, response.status)
+    if not has_message(body):
         text = f"The AI provider answered {response.status} without saying why."
         kind = "server_error" if response.status >= 500 else "invalid_request_error"
-        body = _encode(
-            {"error": {"message": text, "type": kind, "code": exchange.error_code, "param": None}}
-        )
-    headers: Headers = [
-        (b"content-type", b"application/json"),
-    ]
+        fault = Fault(status=response.status, message=text, kind=kind, code=exchange.error_code)
+        body = family(asking.format).write_fault(fault)
+    headers: Headers = [(b"content-type", b"application/json")]
     retry_after = field(response, b"retry-after")
     if retry_after is not None:
         headers.append((b"retry-after", retry_after))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from time import time
 
+from contract.routing import Weighted
 from contract.secrets import Sealer, SealError, provider_context
-from contract.snapshot import AIModel, Deployment, Provider
+from contract.snapshot import AIModel, Deployment, Prices, Provider
 from proxy.ai.compiled import Destination
 from proxy.balance import sequence
 
@@ -33,11 +35,23 @@ class DeploymentRuntime:
         self.deployment = deployment
         self.provider = provider
 
+    @property
+    def prices(self) -> Prices:
+        """Those that hold now."""
+        prices = self.deployment.prices
+        if self.deployment.later_prices:
+            now = time()
+            for later in self.deployment.later_prices:
+                if later.since <= now:
+                    prices = later
+        return prices
+
 
 class ModelRuntime:
-    """``order`` is one round of the balancing over its deployments."""
+    """``order`` is one round of the balancing over its deployments; ``plain``: that is all there is
+    to know for choosing one."""
 
-    __slots__ = ("deployments", "id", "model", "name", "order")
+    __slots__ = ("deployments", "id", "model", "name", "order", "plain")
 
     def __init__(self, model: AIModel, providers: dict[str, ProviderRuntime]) -> None:
         self.id = model.id
@@ -47,6 +61,22 @@ class ModelRuntime:
             DeploymentRuntime(item, providers[item.provider_id]) for item in model.deployments
         )
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
+        routing = model.routing
+        self.plain = (
+            isinstance(routing.strategy, Weighted)
+            and not (routing.rules or routing.fallbacks or routing.regions)
+            and not any(map(_is_bounded, model.deployments))
+        )
+
+
+def _is_bounded(deployment: Deployment) -> bool:
+    """There are calls that it cannot serve, or cannot serve now."""
+    return bool(
+        deployment.abilities
+        or deployment.context_tokens
+        or deployment.requests_per_minute
+        or deployment.tokens_per_minute
+    )
 
 
 def credential(provider: Provider, tenant_id: str, sealer: Sealer | None) -> str | None:

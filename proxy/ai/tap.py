@@ -1,81 +1,39 @@
-"""Token usage read from an answer in OpenAI's format while it passes through.
-
-Source of the wire format: OpenAI's API reference, "usage" of chat completions,
-embeddings and the last chunk of a stream. Compatible providers send the same fields,
-or fewer of them.
-"""
+"""Token usage read from a stream while it passes through in the client's own format."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Raw, Struct
 
-if TYPE_CHECKING:
-    from proxy.exchange import Exchange
+from proxy.ai.middle import Usage
+from proxy.ai.middle.events import merged
 
 HELD_LIMIT = 1_048_576
 """Bytes of one unfinished line. A longer line is passed on as it arrives and not looked into."""
-
-# A quote inside a JSON string is escaped, so this finds only keys.
-_HAS_USAGE = re.compile(rb'"usage"\s*:\s*\{').search
-
-Tokens = Annotated[int, Meta(ge=0, le=1 << 40)]
-"""What says otherwise is taken for no report at all."""
 
 _LINE_BREAKS = (b"\n", b"\r\n")
 _BLANK = (b"\n\n", b"\n\r\n")
 
 
-class PromptDetails(Struct):
-    cached_tokens: Tokens | None = None
+class _Chunk(Struct):
+    choices: list[Raw] | None = None
 
 
-class CompletionDetails(Struct):
-    reasoning_tokens: Tokens | None = None
+_decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class Usage(Struct):
-    prompt_tokens: Tokens | None = None
-    completion_tokens: Tokens | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-
-
-class Answer(Struct):
-    """A whole answer, or one chunk of a stream, as far as the usage goes."""
-
-    usage: Usage | None = None
-    choices: list[msgspec.Raw] | None = None
-
-
-_decode = msgspec.json.Decoder(Answer).decode
-
-
-def read(data: bytes) -> Answer:
-    """An empty Answer where the data is no JSON object or has fields of other types."""
+def _says_nothing_else(data: bytes) -> bool:
+    """A chunk of chat that holds nothing but usage."""
     try:
-        return _decode(data)
+        return not _decode(data).choices
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Answer()
-
-
-def record(exchange: Exchange, usage: Usage | None) -> None:
-    """Puts the tokens on the exchange; what was not reported stays None."""
-    if usage is None:
-        return
-    exchange.input_tokens = usage.prompt_tokens
-    exchange.output_tokens = usage.completion_tokens
-    if usage.prompt_tokens_details is not None:
-        exchange.cached_tokens = usage.prompt_tokens_details.cached_tokens
-    if usage.completion_tokens_details is not None:
-        exchange.reasoning_tokens = usage.completion_tokens_details.reasoning_tokens
+        return False
 
 
 class StreamTap:
-    """Passes a stream of server-sent events on in whole lines and remembers the last usage.
+    """Passes a stream of server-sent events on in whole lines and remembers its usage.
 
     An unfinished line is held until the rest arrives: no client can read half a line, and
     a stream that breaks off can then be ended with a readable error. ``drop_usage`` takes
@@ -83,9 +41,14 @@ class StreamTap:
     else is passed on byte for byte.
     """
 
-    __slots__ = ("_drop", "_held", "_skip_blank", "blank", "usage")
+    __slots__ = ("_drop", "_held", "_mark", "_read", "_skip_blank", "blank", "usage")
 
-    def __init__(self, *, drop_usage: bool) -> None:
+    def __init__(
+        self, mark: bytes, read: Callable[[bytes], Usage | None], *, drop_usage: bool = False
+    ) -> None:
+        """``mark``: in a line without it there is no usage; ``read`` finds it in the others."""
+        self._mark = mark
+        self._read = read
         self._drop = drop_usage
         self._held = b""
         self._skip_blank = False
@@ -99,7 +62,7 @@ class StreamTap:
             chunk = self._whole_lines(chunk)
             if not chunk:
                 return b""
-        if self._skip_blank or (b'"usage"' in chunk and _HAS_USAGE(chunk)):
+        if self._skip_blank or self._mark in chunk:
             chunk = self._look(chunk)
         if chunk:
             self.blank = chunk.endswith(_BLANK) or chunk in _LINE_BREAKS
@@ -125,11 +88,11 @@ class StreamTap:
                 self._skip_blank = False
                 if not line.strip():
                     continue
-            if line.startswith(b"data:") and _HAS_USAGE(line):
-                answer = read(line[5:])
-                if answer.usage is not None:
-                    self.usage = answer.usage
-                    if self._drop and not answer.choices:
+            if self._mark in line and line.startswith(b"data:"):
+                usage = self._read(line[5:])
+                if usage is not None:
+                    self.usage = merged(self.usage, usage)
+                    if self._drop and _says_nothing_else(line[5:]):
                         self._skip_blank = True
                         continue
             kept.append(line)

@@ -72,6 +72,20 @@ class Response:
             self._connection.resume()
         return chunk
 
+    async def begun(self) -> None:
+        """Returns once something of the body is held, or it is complete. Raises UpstreamBroken and
+        UpstreamTimeout."""
+        while not self._chunks and not self.complete:
+            if self.error is not None:
+                raise self.error
+            if self._connection is None:
+                raise RuntimeError("The response was closed before it was read.")
+            await self._wait(self._connection)
+
+    def peek(self) -> bytes:
+        """Whatever body is held now, which stays there."""
+        return b"".join(self._chunks)
+
     def take(self) -> bytes:
         """Whatever body is held now, without waiting."""
         chunks = self._chunks

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from proxy.call import Call
-from proxy.errors import GatewayError, render
+from proxy.errors import GatewayError
 from proxy.exchange import RequestHead
 from proxy.server import Protocol
+from proxy.shapes import render
 from proxy.sweeper import Sweeper
 
 Seen = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], bytes]

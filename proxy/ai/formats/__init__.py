@@ -8,10 +8,28 @@ nothing of each other, of addresses or of credentials (those are ``proxy.ai.prov
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from proxy.ai.middle import Answer, Event, Fault, Request, Usage
 from proxy.ai.middle.rules import Notes, Rule
+
+
+class Simple(Protocol):
+    """A format of calls that are answered whole, as embeddings are. ``Any``: a type of the middle
+    form, the same for all formats of an operation; it has ``format`` and ``extra``."""
+
+    NAME: str
+    LACKS: Mapping[str, Rule]
+
+    def read_request(self, body: bytes, *, model: str = "", stream: bool = False) -> Any: ...
+
+    def write_request(self, request: Any, model: str, notes: Notes) -> bytes: ...
+
+    def read_answer(self, body: bytes) -> Any: ...
+
+    def write_answer(self, answer: Any, request: Any) -> bytes: ...
+
+    def read_usage(self, data: bytes) -> Usage | None: ...
 
 
 class Reader(Protocol):

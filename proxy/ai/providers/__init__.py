@@ -1,16 +1,44 @@
-"""One module per wire format, by the name that ``contract.snapshot.Provider`` gives it.
-
-Each has:
-
-- ``CHAT`` and ``EMBEDDINGS``: the path of each call below the provider's ``base_url``
-- ``headers(credential, request headers) -> list``: what is sent to the provider
-- ``prepare(body, call, model) -> bytes``: the body for the provider from the client's
-"""
+"""Where each kind of provider is called and how it knows us, by ``contract.snapshot.Provider``'s
+``wire_format``. What is said there is another matter: ``proxy.ai.formats``."""
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
-from proxy.ai.providers import openai
+from proxy.ai.providers import anthropic, azure, bedrock, cohere, gemini, openai, vertex
 
-WIRE_FORMATS: dict[str, ModuleType] = {"openai": openai}
+if TYPE_CHECKING:
+    from proxy.ai.compiled import Destination
+    from proxy.errors import Headers
+
+
+class Wire(Protocol):
+    """The shape of a module here."""
+
+    def speaks(self, to: Destination, operation: str) -> tuple[str, ...]:
+        """The formats in which ``operation`` can be asked for, the preferred one first."""
+
+    def path(
+        self, to: Destination, operation: str, spoken: str, model: str, *, stream: bool
+    ) -> bytes:
+        """The whole path and query. ``spoken`` is one of the formats above."""
+
+    def headers(
+        self, to: Destination, client: Mapping[bytes, bytes], path: bytes, body: bytes
+    ) -> Headers:
+        """What the provider is sent: never the client's credentials, cookies or addresses.
+        Content-Type is among them; ``client`` are the client's headers by lower-case name."""
+
+    # A module may have ``async ready(to)``, which is awaited first: it fetches what headers need.
+
+
+WIRE_FORMATS: dict[str, Wire] = {
+    "openai": openai,
+    "azure": azure,
+    "anthropic": anthropic,
+    "gemini": gemini,
+    "vertex": vertex,
+    "bedrock": bedrock,
+    "cohere": cohere,
+}

@@ -1,115 +1,66 @@
-"""Providers that speak OpenAI's wire format, which is also the clients' format.
+"""Providers that are called as OpenAI is.
 
-Source: OpenAI's API reference, chat completions and embeddings.
+Source: OpenAI's API reference. Most of the compatible ones know chat completions and
+embeddings only; the responses endpoint is used where the preset is known to have it.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Raw, Struct
+from proxy.errors import Headers
 
-from proxy.ai.errors import InvalidJson, InvalidRequest
+if TYPE_CHECKING:
+    from proxy.ai.compiled import Destination
 
-CHAT = "/chat/completions"
-EMBEDDINGS = "/embeddings"
+PATHS = {
+    "chat": "/chat/completions",
+    "responses": "/responses",
+    "embeddings": "/embeddings",
+    "images": "/images/generations",
+    "image_edits": "/images/edits",
+    "image_variations": "/images/variations",
+    "speech": "/audio/speech",
+    "transcriptions": "/audio/transcriptions",
+    "translations": "/audio/translations",
+    "moderations": "/moderations",
+    "rerank": "/rerank",
+}
+"""By format; of a format that only one operation has, by the operation."""
 
-_PASSED_ON = (b"accept", b"user-agent", b"openai-beta")
-_WITH_USAGE = Raw(b'{"include_usage":true}')
-
-
-class StreamOptions(Struct):
-    include_usage: bool | None = None
-
-
-class Call(Struct):
-    """The fields of a chat or embeddings request that decide how it is handled."""
-
-    model: str
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-
-    @property
-    def lacks_usage(self) -> bool:
-        """A stream whose client did not ask for the usage that we need to know."""
-        options = self.stream_options
-        return self.stream is True and (options is None or options.include_usage is not True)
+_WITH_RESPONSES = frozenset({"openai", "openrouter", "xai", "groq", "vllm", "huggingface"})
+_PASSED_ON = (b"accept", b"user-agent", b"openai-beta", b"idempotency-key")
 
 
-_decode_call = msgspec.json.Decoder(Call).decode
-_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_encode = msgspec.json.Encoder().encode
+def speaks(to: Destination, operation: str) -> tuple[str, ...]:
+    if operation == "chat":
+        return ("chat", "responses") if to.preset.name in _WITH_RESPONSES else ("chat",)
+    return (operation,) if operation in PATHS else ()
 
 
-def parse(body: bytes) -> Call:
-    """Raises InvalidJson, and InvalidRequest with the field's name."""
-    try:
-        return _decode_call(body)
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidJson(str(error)) from error
-    except RecursionError as error:
-        raise InvalidJson("it is nested too deeply") from error
+def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bool) -> bytes:
+    return (to.base + PATHS[spoken]).encode()
 
 
-def _invalid(message: str) -> InvalidRequest:
-    """msgspec says what is wrong and, after `` - at `` in backticks, where."""
-    reason, _, path = message.partition(" - at `$")
-    missing = re.search(r"required field `(\w+)`", reason)
-    param = missing[1] if missing else path.strip("`.") or None
-    if param is None:
-        return InvalidRequest("The request body must be a JSON object.")
-    what = "is missing" if missing else f"is wrong: {reason[:1].lower()}{reason[1:]}"
-    return InvalidRequest(f"The field '{param}' {what}.", param)
+def headers(to: Destination, client: Mapping[bytes, bytes], path: bytes, body: bytes) -> Headers:
+    sent = passed_on(client, _PASSED_ON)
+    if to.credential is not None:
+        sent.append((b"authorization", b"Bearer " + to.credential.encode()))
+    return sent
 
 
-def prepare(body: bytes, call: Call, model: str) -> bytes:
-    """The client's body for a provider that knows the model as ``model``.
-
-    Untouched where nothing is to be changed. Otherwise the top level is written anew,
-    every value as it came, with the provider's model name and usage asked for in streams.
-    """
-    if call.model == model and not call.lacks_usage and _unambiguous(body, call):
-        return body
-    fields = _decode_fields(body)
-    fields["model"] = Raw(_encode(model))
-    if call.lacks_usage:
-        fields["stream_options"] = _stream_options(fields.get("stream_options"))
-    return _encode(fields)
-
-
-def _stream_options(given: Raw | None) -> Raw:
-    if given is None or bytes(given) == b"null":
-        return _WITH_USAGE
-    options = _decode_fields(given)
-    options["include_usage"] = Raw(b"true")
-    return Raw(_encode(options))
-
-
-def _unambiguous(body: bytes, call: Call) -> bool:
-    """No key that decides can be there twice, so that the provider reads what we read.
-
-    ``\\u006`` begins the escape of every letter from a to o: the only other way to write
-    these keys.
-    """
-    return (
-        body.count(b'"model"') == 1
-        and (call.stream_options is None or body.count(b'"stream_options"') == 1)
-        and b"\\u006" not in body
-    )
-
-
-def headers(
-    credential: bytes | None, request_headers: dict[bytes, bytes]
-) -> list[tuple[bytes, bytes]]:
-    """What the provider is sent: never the client's credentials, cookies or addresses."""
-    sent = [(b"content-type", b"application/json")]
-    for name in _PASSED_ON:
-        value = request_headers.get(name)
+def passed_on(client: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> Headers:
+    """The content type, and of the client's fields those that say nothing of who it is."""
+    sent: Headers = [(b"content-type", content_type(client))]
+    for name in names:
+        value = client.get(name)
         if value is not None:
             sent.append((name, value))
-    if credential is not None:
-        sent.append((b"authorization", credential))
     return sent
+
+
+def content_type(client: Mapping[bytes, bytes]) -> bytes:
+    """A form keeps its own, since that names its boundary; all else is JSON."""
+    given = client.get(b"content-type", b"")
+    return given if given.startswith(b"multipart/form-data") else b"application/json"

@@ -104,15 +104,21 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             Subscription("s-waiting", "app", "waiting", "free", "pending"),
             Subscription("s-limited", "limited", "ai", "tiny", "approved"),
         ),
-        providers=tuple(
-            Provider(
-                name,
-                f"Provider {name}",
-                "openai",
-                f"{url}/v1",
-                credential=None if name == "sandbox" else sealed,
-            )
-            for name, url in urls.items()
+        providers=(
+            *(
+                Provider(
+                    name,
+                    f"Provider {name}",
+                    "openai",
+                    f"{url}/v1",
+                    credential=None if name == "sandbox" else sealed,
+                )
+                for name, url in urls.items()
+            ),
+            *(
+                Provider(f"{wire}-1", f"Provider {wire}", wire, urls["first"], credential=sealed)
+                for wire in ("anthropic", "gemini", "bedrock", "cohere")
+            ),
         ),
         models=(
             model("chat", ("sandbox", "sandbox-chat")),
@@ -123,6 +129,11 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("both", ("first", "real-1"), ("second", "real-2")),
             model("down", ("down", "any")),
             model("down-then-up", ("down", "any"), ("second", "real-2")),
+            model("claude", ("anthropic-1", "claude-real")),
+            model("claude-then-gpt", ("anthropic-1", "claude-real"), ("second", "gpt-real")),
+            model("gemini", ("gemini-1", "gemini-real")),
+            model("nova", ("bedrock-1", "nova-real:0")),
+            model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
             model("waiting", ("first", "x"), api="waiting"),
             model("closed", ("first", "x"), api="closed"),

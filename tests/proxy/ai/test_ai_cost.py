@@ -1,7 +1,8 @@
 import pytest
 
-from contract.snapshot import Prices
-from proxy.ai.cost import cost_micros
+from contract.snapshot import Prices, PriceStep
+from proxy.ai.cost import cost_micros, exact
+from proxy.ai.middle import Usage
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ from proxy.ai.cost import cost_micros
     ],
 )
 def test_hand_computed_costs(prices, tokens, micros):
-    assert cost_micros(Prices(*prices), *tokens) == micros
+    assert cost_micros(Prices(*prices), Usage(*tokens)) == micros
 
 
 @pytest.mark.parametrize(
@@ -37,4 +38,58 @@ def test_hand_computed_costs(prices, tokens, micros):
     [((None, 1), (1, 1)), ((1, None), (1, 1)), ((1, 1), (None, 1)), ((1, 1), (1, None))],
 )
 def test_an_unknown_price_or_count_makes_the_cost_unknown(prices, tokens):
-    assert cost_micros(Prices(*prices), *tokens) is None
+    assert cost_micros(Prices(*prices), Usage(*tokens)) is None
+
+
+SEVERAL = Prices(
+    input=3_000_000,
+    output=15_000_000,
+    cached=300_000,
+    cache_write=3_750_000,
+    cache_write_1h=6_000_000,
+    input_audio=10_000_000,
+    search=10_000_000,
+    request=5_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("usage", "millionths"),
+    [
+        # 5,000 for the call itself, by the thousand: 5 x 10^6 in millionths of a micro-unit
+        (Usage(0, 0), 5_000_000),
+        # 600 of 1,000 came from the cache
+        (Usage(1000, 0, 600), 5_000_000 + 400 * 3_000_000 + 600 * 300_000),
+        # 500 were written, 200 of them for an hour
+        (
+            Usage(1000, 0, 100, 500, 200),
+            5_000_000 + 400 * 3_000_000 + 100 * 300_000 + 300 * 3_750_000 + 200 * 6_000_000,
+        ),
+        # thoughts have no price of their own here: they are output
+        (Usage(0, 100, reasoning_tokens=80), 5_000_000 + 100 * 15_000_000),
+        # sound has; what of it came from the cache is cached input, which alone has a price
+        (
+            Usage(100, 0, 40, input_audio_tokens=60, cached_audio_tokens=10),
+            5_000_000 + 40 * 300_000 + 50 * 10_000_000 + 10 * 3_000_000,
+        ),
+        # two searches at 10 USD a thousand
+        (Usage(0, 0, searches=2), 5_000_000 + 2 * 10_000_000_000),
+        # a provider that reports more cached tokens than tokens
+        (Usage(10, 0, 20), 5_000_000 + 20 * 300_000),
+    ],
+)
+def test_tokens_with_a_price_of_their_own_are_paid_once(usage, millionths):
+    assert exact(SEVERAL, usage) == millionths
+
+
+def test_long_prompts_have_other_prices_for_all_their_tokens():
+    prices = Prices(
+        input=1_250_000,
+        output=10_000_000,
+        steps=(
+            PriceStep("input", 200_000, 2_500_000),
+            PriceStep("output", 200_000, 15_000_000),
+        ),
+    )
+    assert exact(prices, Usage(200_000, 10)) == 200_000 * 1_250_000 + 10 * 10_000_000
+    assert exact(prices, Usage(200_001, 10)) == 200_001 * 2_500_000 + 10 * 15_000_000

@@ -309,7 +309,7 @@ def test_no_reachable_provider_is_said_so(web, platform):
     [
         ("GET", "/v1", 404, "route_not_found"),
         ("GET", "/v1/", 404, "route_not_found"),
-        ("POST", "/v1/responses", 404, "route_not_found"),
+        ("POST", "/v1/completions", 404, "route_not_found"),
         ("POST", "/v1/chat/completions/more", 404, "route_not_found"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),

@@ -225,8 +225,8 @@ def test_a_stream_that_breaks_off_ends_with_a_problem(web, platform, provider):
         (500, b"<html>", 502, "provider_error"),
         (401, b"{}", 502, "provider_rejected_credentials"),
         (429, b'{"error":{"message":"slow"}}', 429, "provider_rate_limited"),
-        (200, b"not json", 502, "upstream_broken"),
-        (200, b'{"choices": []}', 502, "upstream_broken"),
+        (200, b"not json", 502, "provider_answer_unreadable"),
+        (200, b'{"choices": []}', 502, "provider_answer_unreadable"),
     ],
 )
 def test_a_providers_failure_is_a_problem(web, provider, status, body, ours, code):

@@ -1,7 +1,8 @@
 import pytest
 from ai_servers import sse
 
-from proxy.ai.tap import HELD_LIMIT, StreamTap, read
+from proxy.ai import usages
+from proxy.ai.tap import HELD_LIMIT, StreamTap
 
 USAGE = (
     '{"prompt_tokens":7,"completion_tokens":9,"completion_tokens_details":{"reasoning_tokens":4}}'
@@ -12,8 +13,12 @@ STREAM = sse(TEXT, TEXT, LAST, "[DONE]")
 WITHOUT = sse(TEXT, TEXT, "[DONE]")
 
 
+def made(*, drop):
+    return StreamTap(usages.mark("chat"), usages.reader("chat"), drop_usage=drop)
+
+
 def run(pieces, *, drop):
-    tap = StreamTap(drop_usage=drop)
+    tap = made(drop=drop)
     out = [tap.feed(piece) for piece in pieces if piece]
     return b"".join(out) + tap.end(), tap
 
@@ -26,8 +31,8 @@ def test_any_split_gives_the_same_bytes_and_usage(line_break, drop):
     for cut in range(len(stream) + 1):
         out, tap = run([stream[:cut], stream[cut:]], drop=drop)
         assert out == wanted, cut
-        assert tap.usage.prompt_tokens == 7, cut
-        assert tap.usage.completion_tokens_details.reasoning_tokens == 4
+        assert tap.usage.input_tokens == 7, cut
+        assert tap.usage.reasoning_tokens == 4
         assert tap.blank
 
 
@@ -35,20 +40,20 @@ def test_any_split_gives_the_same_bytes_and_usage(line_break, drop):
 def test_byte_by_byte(drop):
     out, tap = run([STREAM[i : i + 1] for i in range(len(STREAM))], drop=drop)
     assert out == (WITHOUT if drop else STREAM)
-    assert tap.usage.completion_tokens == 9
+    assert tap.usage.output_tokens == 9
 
 
 def test_a_chunk_with_text_and_usage_is_never_dropped():
     stream = sse(f'{{"choices":[{{"delta":{{"content":"x"}}}}],"usage":{USAGE}}}', "[DONE]")
     out, tap = run([stream], drop=True)
     assert out == stream
-    assert tap.usage.prompt_tokens == 7
+    assert tap.usage.input_tokens == 7
 
 
 def test_a_stream_without_a_last_line_break_is_read_to_its_end():
     out, tap = run([sse(TEXT), b"data: " + LAST.encode()], drop=True)
     assert out == sse(TEXT)
-    assert tap.usage.prompt_tokens == 7
+    assert tap.usage.input_tokens == 7
 
 
 def test_usage_with_spaces_and_in_odd_places():
@@ -56,11 +61,11 @@ def test_usage_with_spaces_and_in_odd_places():
     nested = b'data: {"x_more":{"usage":{}}}\n\n'
     out, tap = run([spaced + nested], drop=True)
     assert out == nested
-    assert tap.usage.prompt_tokens == 3
+    assert tap.usage.input_tokens == 3
 
 
 def test_nothing_of_an_unfinished_event_gets_out_before_its_line_is_whole():
-    tap = StreamTap(drop_usage=False)
+    tap = made(drop=False)
     assert tap.feed(b'data: {"choi') == b""
     assert tap.feed(b'ces":[]}\n') == b'data: {"choices":[]}\n'
     assert not tap.blank
@@ -68,7 +73,7 @@ def test_nothing_of_an_unfinished_event_gets_out_before_its_line_is_whole():
 
 
 def test_a_line_without_end_is_passed_on_and_not_kept():
-    tap = StreamTap(drop_usage=True)
+    tap = made(drop=True)
     assert tap.feed(b"data: " + b"x" * HELD_LIMIT).startswith(b"data: xxx")
     assert tap.feed(b"y") == b""
     assert tap.end() == b"y"
@@ -83,4 +88,4 @@ def test_binary_data_passes():
     "body", [b"", b"{", b"[]", b'{"usage": 3}', b'{"usage":{"prompt_tokens":"x"}}', b"[" * 100_000]
 )
 def test_an_answer_without_readable_usage_has_none(body):
-    assert read(body).usage is None
+    assert usages.reader("chat")(body) is None

@@ -1,0 +1,128 @@
+"""One call to a model: what is asked, in which format, and how each provider is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from proxy.ai import passing
+from proxy.ai.doors import Door
+from proxy.ai.errors import FormatUnsupported
+from proxy.ai.formats import Simple
+from proxy.ai.formats.embedding.registry import EMBEDDINGS
+from proxy.ai.formats.registry import FORMATS
+from proxy.ai.forms import Form
+from proxy.ai.middle import rules
+from proxy.ai.middle.rules import Mode, Notes
+from proxy.errors import Headers
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
+    from proxy.runtime import DeploymentRuntime
+
+
+_FORMATS: dict[str, Mapping[str, Simple]] = {"chat": FORMATS, "embeddings": EMBEDDINGS}
+
+
+class Told:
+    """What one provider is sent. ``format`` is what it will answer in."""
+
+    __slots__ = ("body", "format", "headers", "notes", "path")
+
+    def __init__(
+        self,
+        format: str,  # noqa: A002
+        path: bytes,
+        headers: Headers,
+        body: bytes,
+        notes: Notes,
+    ) -> None:
+        self.format = format
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.notes = notes
+
+
+class Asking:
+    """``format`` is the client's; ``asked`` are the fields that decide; ``ask_usage``: it is a
+    stream in which the client does not want the usage that we need to know."""
+
+    __slots__ = (
+        "_form",
+        "_request",
+        "ask_usage",
+        "asked",
+        "body",
+        "door",
+        "format",
+        "formats",
+        "mode",
+        "stream",
+        "tokens",
+    )
+
+    def __init__(
+        self, door: Door, body: bytes, asked: passing.Asked, form: Form | None = None
+    ) -> None:
+        self.door = door
+        self.format = door.format
+        self.body = body
+        self.asked = asked
+        self.stream = asked.stream is True
+        options = asked.stream_options
+        wanted = options is not None and options.include_usage is True
+        self.ask_usage = self.format == "chat" and self.stream and not wanted
+        self.mode: Mode = "declared"
+        self.tokens = 0
+        """About how many the call takes of a provider's limits."""
+        self.formats: Mapping[str, Simple] = _FORMATS.get(door.operation, {})
+        """Between which the operation can be translated."""
+        self._request: Any = None
+        self._form = form
+
+    @property
+    def request(self) -> Any:
+        """The whole of it in the middle form: read once, and a copy each time that it is asked for,
+        since each provider's rules change it. Raises InvalidRequest."""
+        if self._request is None:
+            self._request = self.formats[self.format].read_request(
+                self.body, model=self.asked.model, stream=self.stream
+            )
+        return structs.replace(self._request)
+
+    def tell(self, exchange: Exchange, deployment: DeploymentRuntime) -> Told:
+        """The request for a deployment. Raises FormatUnsupported, ParameterUnsupported and
+        InvalidRequest."""
+        to, model = deployment.provider.destination, deployment.deployment.model
+        notes = Notes(f"the model '{exchange.model}'", self.mode)
+        spoken = to.wire.speaks(to, self.door.operation)
+        if self.format in spoken:
+            same = self.format
+            body = self._passed(deployment, notes)
+        elif spoken and spoken[0] in self.formats and self.format in self.formats:
+            same = spoken[0]
+            body = self._translated(same, deployment, notes)
+        else:
+            raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
+        path = to.wire.path(to, self.door.operation, same, model, stream=self.stream)
+        return Told(same, path, to.wire.headers(to, exchange.headers, path, body), body, notes)
+
+    def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> bytes:
+        model, ask = deployment.deployment.model, self.ask_usage
+        if self._form is not None:
+            return self._form.with_model(model)
+        if self.format.startswith("gemini"):
+            return self.body
+        preset = deployment.provider.destination.preset
+        return passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
+
+    def _translated(self, into: str, deployment: DeploymentRuntime, notes: Notes) -> bytes:
+        request, format_ = self.request, self.formats[into]
+        preset = deployment.provider.destination.preset
+        rules.foreign(request, into, notes)
+        rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)
+        body = format_.write_request(request, deployment.deployment.model, notes)
+        return passing.renamed(body, preset) if preset.renames else body

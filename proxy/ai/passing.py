@@ -1,0 +1,132 @@
+"""Requests that a provider is sent in the client's own format: the bytes go through.
+
+Where the provider knows the model by another name, lacks a parameter or has another name for
+one, the top level of the JSON is written anew and every value in it stays as it came.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Raw, Struct
+
+from contract.presets import Preset
+from proxy.ai.errors import InvalidJson, InvalidRequest
+from proxy.ai.middle.rules import Notes
+
+_WITH_USAGE = Raw(b'{"include_usage":true}')
+_NAMES = {"output": "response_format", "reasoning": "reasoning_effort"}
+"""What chat calls fields of the middle form, where it calls them otherwise."""
+
+
+class StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class Asked(Struct):
+    """The fields of a request that decide how it is handled."""
+
+    model: str
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+
+_decode_asked = msgspec.json.Decoder(Asked).decode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse(body: bytes) -> Asked:
+    """Raises InvalidJson, and InvalidRequest with the field's name."""
+    try:
+        return _decode_asked(body)
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidJson(str(error)) from error
+    except RecursionError as error:
+        raise InvalidJson("it is nested too deeply") from error
+
+
+def invalid(message: str) -> InvalidRequest:
+    """msgspec says what is wrong and, after `` - at `` in backticks, where."""
+    reason, _, path = message.partition(" - at `$")
+    missing = re.search(r"required field `(\w+)`", reason)
+    param = missing[1] if missing else path.strip("`.") or None
+    if param is None:
+        return InvalidRequest("The request body must be a JSON object.")
+    what = "is missing" if missing else f"is wrong: {reason[:1].lower()}{reason[1:]}"
+    return InvalidRequest(f"The field '{param}' {what}.", param)
+
+
+def prepare(
+    body: bytes, asked: Asked, model: str, preset: Preset, notes: Notes, *, ask_usage: bool
+) -> bytes:
+    """The client's body for a provider that knows the model as ``model``.
+
+    ``ask_usage``: it is a stream in whose request the usage must be asked for. Untouched where
+    nothing is to be changed. Raises ParameterUnsupported.
+    """
+    quirks = bool(preset.lacks or preset.renames)
+    if not quirks and asked.model == model and not ask_usage and _unambiguous(body, asked):
+        return body
+    fields = _decode_fields(body)
+    fields["model"] = Raw(_encode(model))
+    if ask_usage:
+        fields["stream_options"] = _stream_options(fields.get("stream_options"))
+    if quirks:
+        adapt(fields, preset, notes)
+    return _encode(fields)
+
+
+def adapt(fields: dict[str, Raw], preset: Preset, notes: Notes) -> None:
+    """Takes out of a chat request what the provider lacks, and gives the rest its names there.
+
+    Raises ParameterUnsupported.
+    """
+    for name, rule in preset.lacks.items():
+        written = _NAMES.get(name, name)
+        value = fields.get(written)
+        if value is None or bytes(value) in (b"null", b"[]", b'""', b"{}"):
+            continue
+        if name == "n" and bytes(value) == b"1":
+            continue
+        notes.lacks(name, rule)
+        del fields[written]
+    for name, known_as in preset.renames.items():
+        value = fields.pop(name, None)
+        if value is not None and known_as:
+            fields[known_as] = value
+            notes.maps(name, known_as)
+
+
+def _stream_options(given: Raw | None) -> Raw:
+    if given is None or bytes(given) == b"null":
+        return _WITH_USAGE
+    options = _decode_fields(given)
+    options["include_usage"] = Raw(b"true")
+    return Raw(_encode(options))
+
+
+def _unambiguous(body: bytes, asked: Asked) -> bool:
+    """No key that decides can be there twice, so that the provider reads what we read.
+
+    ``\\u006`` begins the escape of every letter from a to o: the only other way to write
+    these keys.
+    """
+    return (
+        body.count(b'"model"') == 1
+        and (asked.stream_options is None or body.count(b'"stream_options"') == 1)
+        and b"\\u006" not in body
+    )
+
+
+def renamed(body: bytes, preset: Preset) -> bytes:
+    """A chat request that was written for the provider, with the names that it knows."""
+    fields = _decode_fields(body)
+    for name, known_as in preset.renames.items():
+        value = fields.pop(name, None)
+        if value is not None and known_as:
+            fields[known_as] = value
+    return _encode(fields)

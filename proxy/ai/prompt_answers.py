@@ -1,0 +1,153 @@
+"""What a published prompt answers, from the answer of whichever provider was asked.
+
+JSON with the model's text, or server-sent events: ``data`` with a ``delta`` of text each, and at
+the end ``done`` with the summary or ``error`` with what went wrong.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
+
+from proxy.ai.calls import account, field, note_error
+from proxy.ai.compiled import CompiledPrompt
+from proxy.ai.errors import AnswerUnreadable, OutputInvalid, ProviderBusy, ProviderRefused
+from proxy.ai.formats.registry import FORMATS
+from proxy.ai.middle import ChoiceEnd, Counted, Event, Failed, PartDelta, Text, Usage
+from proxy.ai.middle.events import PartBegin, merged
+from proxy.errors import UpstreamError
+from proxy.shapes import render
+
+if TYPE_CHECKING:
+    from proxy.ai.calls import Attempt
+    from proxy.ai.formats import Reader
+    from proxy.exchange import Exchange
+
+ANSWER_LIMIT = 16_777_216
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def answer(
+    exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt, *, streamed: bool
+) -> None:
+    """Writes it whole, or as events where ``streamed`` and the provider streams. Raises
+    ProviderBusy, ProviderRefused, AnswerUnreadable and OutputInvalid before it has begun."""
+    if attempt.fault is not None:
+        note_error(exchange, attempt.fault.status)
+        raise ProviderRefused(f"The AI provider answered with an error: {attempt.fault.message}")
+    if attempt.response.status >= 400:
+        _refuse(exchange, attempt)
+    kind = field(attempt.response, b"content-type") or b""
+    if streamed and kind.startswith(FORMATS[attempt.told.format].STREAM_TYPE):
+        await _stream(exchange, attempt, prompt)
+    else:
+        await _whole(exchange, attempt, prompt)
+
+
+def _refuse(exchange: Exchange, attempt: Attempt) -> None:
+    """Raises what a client of a REST API can make sense of."""
+    response = attempt.response
+    note_error(exchange, response.status)
+    read = FORMATS[attempt.told.format].read_fault
+    fault = read(response.status, dict(response.headers), attempt.body)
+    if response.status == 429:
+        seconds = fault.retry_after
+        wait = None if seconds is None else [(b"retry-after", b"%d" % max(1, -int(-seconds // 1)))]
+        raise ProviderBusy(headers=wait)
+    said = f": {fault.message}" if fault.message else "."
+    raise ProviderRefused(f"The AI provider answered {response.status}{said}")
+
+
+def _summary(
+    exchange: Exchange, prompt: CompiledPrompt, finish_reason: str | None
+) -> dict[str, Any]:
+    return {
+        "prompt": {"name": prompt.prompt.name, "version": prompt.prompt.version},
+        "model": exchange.model,
+        "usage": {
+            "input_tokens": exchange.input_tokens,
+            "output_tokens": exchange.output_tokens,
+        },
+        "finish_reason": finish_reason,
+    }
+
+
+async def _whole(exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt) -> None:
+    data = await attempt.response.read(ANSWER_LIMIT)
+    said = FORMATS[attempt.told.format].read_answer(data)
+    if not said.choices:
+        raise AnswerUnreadable
+    account(exchange, attempt.deployment, said.usage)
+    choice = said.choices[0]
+    text = "".join(part.text for part in choice.parts if isinstance(part, Text))
+    output: str | Raw = _structured(text, choice.finish) if prompt.structured else text
+    body = _encode({"output": output} | _summary(exchange, prompt, choice.finish))
+    await exchange.respond(200, [(b"content-type", b"application/json")], body)
+
+
+def _structured(text: str, finish_reason: str | None) -> Raw:
+    """The model's JSON as it wrote it. Raises OutputInvalid where it is none."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise OutputInvalid(finish_reason) from error
+    return Raw(text.encode())
+
+
+async def _stream(exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt) -> None:
+    exchange.streamed = True
+    course = _Course(FORMATS[attempt.told.format].reader())
+    try:
+        await exchange.start(
+            200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
+        )
+        last = await exchange.pour(attempt.response, course.feed)
+        last = course.feed(last) + course.end()
+        account(exchange, attempt.deployment, course.usage)
+        if course.failed is None:
+            summary = _encode(_summary(exchange, prompt, course.finish))
+            last += b"event: done\ndata: " + summary + b"\n\n"
+        else:
+            raise ProviderRefused(f"The AI provider broke off: {course.failed}")
+    except UpstreamError as error:
+        account(exchange, attempt.deployment, course.usage)
+        exchange.error_code = error.code
+        last = b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
+    await exchange.finish(last)
+
+
+class _Course:
+    """A provider's stream on its way to ours: the text of the first choice, and how it ended."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._texts: set[int] = set()
+        self.usage: Usage | None = None
+        self.finish: str | None = None
+        self.failed: str | None = None
+
+    def feed(self, piece: bytes) -> bytes:
+        return self._pass(self._reader.feed(piece)) if piece else b""
+
+    def end(self) -> bytes:
+        return self._pass(self._reader.end())
+
+    def _pass(self, events: list[Event]) -> bytes:
+        texts = []
+        for event in events:
+            if isinstance(event, PartDelta):
+                if event.choice == 0 and event.part in self._texts and event.text:
+                    texts.append(b"data: " + _encode({"delta": event.text}) + b"\n\n")
+            elif isinstance(event, PartBegin):
+                if event.choice == 0 and isinstance(event.value, Text):
+                    self._texts.add(event.part)
+            elif isinstance(event, ChoiceEnd):
+                self.finish = event.finish if event.choice == 0 else self.finish
+            elif isinstance(event, Counted):
+                self.usage = merged(self.usage, event.usage)
+            elif isinstance(event, Failed):
+                self.failed = event.fault.message
+        return b"".join(texts)

@@ -1,0 +1,143 @@
+"""A provider's answer in another format than the client's: read, and written anew.
+
+Streams are translated piece by piece as they come. A client that asked for a stream gets one even
+where the provider sent a whole answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.ai.calls import account, field, note_error
+from proxy.ai.errors import AnswerUnreadable
+from proxy.ai.formats.embedding.registry import FAMILY
+from proxy.ai.formats.registry import FORMATS
+from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, Usage
+from proxy.ai.middle.events import merged, unfold
+from proxy.errors import GatewayError, Headers, UpstreamError
+
+if TYPE_CHECKING:
+    from proxy.ai.asking import Asking
+    from proxy.ai.calls import Attempt
+    from proxy.ai.formats import Format, Reader, Writer
+    from proxy.exchange import Exchange
+
+ANSWER_LIMIT = 67_108_864
+"""Bytes of a whole answer. Images travel inside."""
+
+_JSON = (b"content-type", b"application/json")
+
+
+async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
+    """Raises UpstreamError and AnswerUnreadable before the answer has begun."""
+    theirs, ours = attempt.told.format, asking.format
+    response = attempt.response
+    if response.status >= 400:
+        await _fault(exchange, attempt, family(theirs), family(ours))
+        return
+    kind = field(response, b"content-type") or b""
+    if theirs in FORMATS and kind.startswith(FORMATS[theirs].STREAM_TYPE):
+        await _stream(exchange, asking, attempt, FORMATS[theirs], FORMATS[ours])
+        return
+    answer = asking.formats[theirs].read_answer(await response.read(ANSWER_LIMIT))
+    account(exchange, attempt.deployment, answer.usage)
+    answer.model = exchange.model
+    if asking.stream:
+        await _unfold(exchange, asking, answer, FORMATS[ours])
+    else:
+        body = asking.formats[ours].write_answer(answer, asking.request)
+        await exchange.respond(200, [_JSON], body)
+
+
+def family(name: str) -> Format:
+    """The format whose errors it has: OpenAI's, where it has none of its own."""
+    return FORMATS[FAMILY.get(name, name)] if FAMILY.get(name, name) in FORMATS else FORMATS["chat"]
+
+
+async def _fault(exchange: Exchange, attempt: Attempt, theirs: Format, ours: Format) -> None:
+    response = attempt.response
+    await say_fault(
+        exchange, theirs.read_fault(response.status, dict(response.headers), attempt.body), ours
+    )
+
+
+async def say_fault(exchange: Exchange, fault: Fault, ours: Format) -> None:
+    """What the provider said in place of an answer."""
+    status = fault.status if fault.status >= 400 else 502
+    note_error(exchange, status)
+    headers: Headers = [_JSON]
+    if fault.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-fault.retry_after // 1))))
+    await exchange.respond(status, headers, ours.write_fault(fault))
+
+
+async def _unfold(exchange: Exchange, asking: Asking, answer: Answer, ours: Format) -> None:
+    writer = ours.writer(asking.request)
+    await _begin(exchange, ours)
+    await exchange.finish(writer.write(unfold(answer)) + writer.end())
+
+
+async def _begin(exchange: Exchange, ours: Format) -> None:
+    exchange.streamed = True
+    headers = [(b"content-type", ours.STREAM_TYPE), (b"cache-control", b"no-cache")]
+    await exchange.start(200, headers)
+
+
+async def _stream(
+    exchange: Exchange, asking: Asking, attempt: Attempt, theirs: Format, ours: Format
+) -> None:
+    course = Course(theirs.reader(), ours.writer(asking.request), exchange.model)
+    await _begin(exchange, ours)
+    try:
+        last = await exchange.pour(attempt.response, course.feed)
+        last = course.feed(last) + course.end()
+        if course.fault is not None:
+            exchange.error_code = "provider_error"
+        elif not course.ended:
+            exchange.error_code = AnswerUnreadable.code
+            last += ours.write_stream_fault(_as_fault(AnswerUnreadable()))
+    except UpstreamError as error:
+        exchange.error_code = error.code
+        last = ours.write_stream_fault(_as_fault(error))
+    finally:
+        account(exchange, attempt.deployment, course.usage)
+    await exchange.finish(last)
+
+
+class Course:
+    """One stream on its way from a reader to a writer."""
+
+    __slots__ = ("_model", "_reader", "_writer", "ended", "fault", "usage")
+
+    def __init__(self, reader: Reader, writer: Writer, model: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._model = model
+        self.usage: Usage | None = None
+        self.fault: Fault | None = None
+        self.ended = False
+        """Every choice that was begun has come to its end."""
+
+    def feed(self, piece: bytes) -> bytes:
+        return self._pass(self._reader.feed(piece)) if piece else b""
+
+    def end(self) -> bytes:
+        """What is left, with the format's own end where the answer has come to its."""
+        left = self._pass(self._reader.end())
+        return left + self._writer.end() if self.ended and self.fault is None else left
+
+    def _pass(self, events: list[Event]) -> bytes:
+        if not events:
+            return b""
+        for event in events:
+            if isinstance(event, Counted):
+                self.usage = merged(self.usage, event.usage)
+            elif isinstance(event, ChoiceEnd):
+                self.ended = True
+            elif isinstance(event, Failed):
+                self.fault = event.fault
+        return self._writer.write(events)
+
+
+def _as_fault(error: GatewayError) -> Fault:
+    return Fault(status=error.status, message=error.detail, kind="server_error", code=error.code)

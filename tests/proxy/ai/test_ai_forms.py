@@ -1,0 +1,54 @@
+"""Forms with files: the model's name is found, and changed where the provider has another."""
+
+import httpx
+import pytest
+
+from proxy.ai.errors import InvalidRequest
+from proxy.ai.forms import Form
+
+BOUNDARY_X = b"multipart/form-data; boundary=x"
+
+
+def form(data, files=None):
+    request = httpx.Request(
+        "POST", "http://h", data=data, files=files or {"file": ("a.wav", b"RIFF\r\n--x\r\n", "a/b")}
+    )
+    request.read()
+    return request.content, request.headers["content-type"].encode()
+
+
+def test_the_model_is_read_and_the_rest_stays_as_it_came():
+    body, kind = form({"model": "whisper", "language": "de", "stream": "true"})
+    read = Form(body, kind)
+    assert (read.asked.model, read.asked.stream) == ("whisper", True)
+    assert read.with_model("whisper") == body
+    changed = read.with_model("a-longer-name")
+    assert Form(changed, kind).asked.model == "a-longer-name"
+    assert changed.replace(b"a-longer-name", b"whisper") == body
+
+
+def test_a_file_that_holds_a_field_is_not_read_as_one():
+    inside = b'--y\r\nContent-Disposition: form-data; name="model"\r\n\r\nevil\r\n'
+    body, kind = form({"model": "good"}, {"file": ("a", inside, "text/plain")})
+    assert Form(body, kind).asked.model == "good"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"{}", b"application/json"),
+        (b"", b"multipart/form-data"),
+        (b"", b"multipart/form-data; boundary=x"),
+        (b"--x\r\n", b"multipart/form-data; boundary=x"),
+        (
+            b"--x\r\nContent-Disposition: form-data; name=model\r\n",
+            b"multipart/form-data; boundary=x",
+        ),
+        form({"other": "x"}),
+        form({"model": ["a", "b"]}),
+        form({"model": "x" * 300}),
+    ],
+)
+def test_a_form_without_one_model_is_refused(body, kind):
+    with pytest.raises(InvalidRequest):
+        Form(body, kind)
