@@ -1,0 +1,217 @@
+"""Every recorded exchange of every provider, given to the clients of every format.
+
+The answer is read in the provider's format and written in each client's: it must fit the types of
+that format's official SDK, and read back it must say the same: texts, calls of tools and usage.
+The request is read in the recorded client's format and written in each provider's: it must be
+readable there and say the same. What is not so is in ``EXCEPTIONS``, each with its reason.
+
+The share that passed is written to ``conformance.txt`` in HUBPO_VAR.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from recordings import CHAT, RESPONSES, Exchange, exchanges, needed
+from sdk_types import STREAMS, WHOLE
+
+from proxy.ai.errors import ParameterUnsupported
+from proxy.ai.formats.registry import FORMATS
+from proxy.ai.middle import Answer, Failed, Media, Message, Refusal, Text, ToolCall, ToolResult
+from proxy.ai.middle.events import Fold
+from proxy.ai.middle.rules import Notes, apply, foreign
+
+pytestmark = needed
+
+SPOKEN = {
+    "chat": CHAT,
+    "responses": RESPONSES,
+    "messages": r".*/v1/messages",
+    "gemini": r".*:(g|streamG)enerateContent",
+    "converse": r".*/converse(-stream)?",
+    "cohere": r"/v2/chat",
+}
+"""Which recorded endpoints speak a format."""
+
+EXCEPTIONS: dict[str, str] = {}
+"""By the id of an exchange: why it does not pass."""
+
+PAIRS = [(source, target) for source in SPOKEN if source in FORMATS for target in FORMATS]
+CLIENTS = [(source, target) for source, target in PAIRS if target in WHOLE]
+
+passed: Counter[tuple[str, str, str, str]] = Counter()
+failed: Counter[tuple[str, str, str, str]] = Counter()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report() -> Iterator[None]:
+    yield
+    lines = []
+    for key in sorted(passed.keys() | failed.keys()):
+        what, provider, source, target = key
+        count = f"{passed[key]} of {passed[key] + failed[key]}"
+        lines.append(f"{what:8} {provider:14} {source:10} {target:10} {count}\n")
+    Path(os.environ["HUBPO_VAR"], "conformance.txt").write_text("".join(lines))
+
+
+def judge(what, exchange, source, target, faults):
+    """Counts, and gives the fault of an exchange that is no known exception."""
+    key = (what, exchange.provider, source, target)
+    (failed if faults else passed)[key] += 1
+    return [(exchange, faults)] if faults and exchange.id not in EXCEPTIONS else []
+
+
+def request_of(exchange: Exchange, source: str):
+    """As the client sent it; a plain one where the recording lost the body."""
+    stream = bool(exchange.stream)
+    body = exchange.request
+    if not body.startswith(b"{"):
+        body = b'{"model": "m", "messages": []}'
+        return FORMATS["chat"].read_request(body, stream=stream)
+    return FORMATS[source].read_request(body, model="m", stream=stream)
+
+
+def asked(target: str, stream: bool):
+    """What a client of the format may have asked, as far as its answer depends on it."""
+    body = b'{"model": "m", "messages": [], "stream_options": {"include_usage": true}}'
+    request = FORMATS["chat"].read_request(body, stream=stream)
+    request.format = target
+    return request
+
+
+def texts(answer: Answer) -> list[str]:
+    return [
+        "".join(p.text for p in choice.parts if isinstance(p, Text | Refusal))
+        for choice in answer.choices
+    ]
+
+
+def calls(answer: Answer) -> list[list[tuple[str, object]]]:
+    return [
+        [(p.name, _value(p)) for p in choice.parts if isinstance(p, ToolCall)]
+        for choice in answer.choices
+    ]
+
+
+def _value(call: ToolCall) -> object:
+    """Arguments as values: formats that hold them so lose how the model spaced them."""
+    try:
+        return msgspec.json.decode(call.arguments)
+    except msgspec.DecodeError:
+        return call.arguments
+
+
+def differences(before: Answer, after: Answer) -> list[str]:
+    """Formats that have one choice only get the first."""
+    count = max(1, len(after.choices))
+    faults = []
+    if texts(before)[:count] != texts(after):
+        faults.append(f"texts: {texts(before)} and {texts(after)}"[:500])
+    if calls(before)[:count] != calls(after):
+        faults.append(f"calls: {calls(before)} and {calls(after)}"[:500])
+    if before.usage is not None:
+        was, now = before.usage, after.usage
+        for name in ("input_tokens", "output_tokens"):
+            if getattr(was, name) is not None and getattr(was, name) != getattr(now, name, None):
+                faults.append(f"{name}: {was} and {now}")
+    return faults
+
+
+def beyond(found: list[str], theirs: list[str]) -> list[str]:
+    """Faults that the provider's own answer, in the same format, does not have."""
+    return [fault for fault in found if fault not in theirs]
+
+
+@pytest.mark.parametrize(("source", "target"), CLIENTS)
+def test_whole_answers(source, target):
+    faults = []
+    for exchange in exchanges(endpoint=SPOKEN[source], stream=False):
+        answer = FORMATS[source].read_answer(exchange.response)
+        written = FORMATS[target].write_answer(answer, asked(target, stream=False))
+        found = WHOLE[target](msgspec.json.decode(written))
+        if found and source == target:
+            found = beyond(found, WHOLE[target](msgspec.json.decode(exchange.response)))
+        found += differences(answer, FORMATS[target].read_answer(written))
+        faults += judge("whole", exchange, source, target, found)
+    assert not faults
+
+
+@pytest.mark.parametrize(("source", "target"), CLIENTS)
+def test_streams(source, target):
+    faults = []
+    for exchange in exchanges(endpoint=SPOKEN[source], stream=True):
+        reader, fold = FORMATS[source].reader(), Fold(source)
+        events = reader.feed(exchange.response) + reader.end()
+        writer = FORMATS[target].writer(asked(target, stream=True))
+        written = writer.write(events) + writer.end()
+        again, refold = FORMATS[target].reader(), Fold(target)
+        for event in events:
+            fold.add(event)
+        for event in again.feed(written) + again.end():
+            refold.add(event)
+        found = STREAMS[target](written)
+        if found and source == target:
+            found = beyond(found, STREAMS[target](exchange.response))
+        if any(isinstance(event, Failed) for event in events):
+            refold.answer.usage = fold.answer.usage
+            if refold.fault is None:
+                found.append("the failure is lost")
+        found += differences(fold.answer, refold.answer)
+        faults += judge("stream", exchange, source, target, found)
+    assert not faults
+
+
+def said(messages: list[Message]) -> list[str]:
+    """All text that reaches the model, whatever message it is in."""
+    found = []
+    for message in messages:
+        for part in message.parts:
+            inner = part.parts if isinstance(part, ToolResult) else [part]
+            found += [p.text for p in inner if isinstance(p, Text) and p.text.strip()]
+    return sorted(found)
+
+
+def counted(messages: list[Message]) -> Counter[str]:
+    """How many calls, results and media there are."""
+    found: Counter[str] = Counter()
+    for message in messages:
+        for part in message.parts:
+            inner = part.parts if isinstance(part, ToolResult) else []
+            for each in [part, *inner]:
+                if isinstance(each, ToolCall | ToolResult | Media):
+                    found[type(each).__name__] += 1
+    return found
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_requests(source, target):
+    faults = []
+    for exchange in exchanges(endpoint=SPOKEN[source]):
+        if not exchange.request.startswith(b"{"):
+            continue
+        request = request_of(exchange, source)
+        before = said(request.messages), counted(request.messages)
+        notes = Notes()
+        found = []
+        try:
+            apply(request, FORMATS[target].LACKS, notes)
+            foreign(request, target, notes)
+            body = FORMATS[target].write_request(request, "m", notes)
+            again = FORMATS[target].read_request(body, model="m", stream=request.stream)
+            after = said(again.messages), counted(again.messages)
+            if not notes.dropped and not notes.mapped and before != after:
+                found.append(f"{before} and {after}"[:1000])
+            if len(again.tools) + sum(n.startswith("tools") for n in notes.dropped) < len(
+                request.tools
+            ):
+                found.append("tools are lost")
+        except ParameterUnsupported as error:
+            if not error.param:
+                found.append("refused without the field's name")
+        faults += judge("request", exchange, source, target, found)
+    assert not faults
