@@ -23,29 +23,43 @@ class TooLong(ValueError):
 class Events:
     """``feed`` returns the events that are complete: pairs of the event's name and its data."""
 
-    __slots__ = ("_data", "_held", "_name", "_size")
+    __slots__ = ("_data", "_held", "_kept", "_name", "_size")
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held: list[bytes] = []
+        """The pieces of a line that has not ended; ``_kept`` bytes."""
+        self._kept = 0
         self._name = b""
         self._data: list[bytes] = []
         self._size = 0
 
     def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
         """Raises TooLong."""
-        lines = _LINE.split(self._held + piece if self._held else piece)
-        self._held = lines.pop()
         found: list[tuple[bytes, bytes]] = []
-        for line in lines:
-            self._take(line, found)
-        if self._size + len(self._held) > LIMIT:
+        if self._goes_on(piece):
+            self._held.append(piece)
+            self._kept += len(piece)
+        else:
+            lines = _LINE.split(b"".join((*self._held, piece)) if self._held else piece)
+            last = lines.pop()
+            self._held = [last] if last else []
+            self._kept = len(last)
+            for line in lines:
+                self._take(line, found)
+        if self._size + self._kept > LIMIT:
             raise TooLong
         return found
+
+    def _goes_on(self, piece: bytes) -> bool:
+        """The line that is held does not end here: it is not searched for its end once more."""
+        held = self._held
+        return bool(held) and b"\n" not in piece and b"\r" not in piece and held[-1][-1:] != b"\r"
 
     def end(self) -> list[tuple[bytes, bytes]]:
         """What a stream that ends without its last empty line still holds."""
         found: list[tuple[bytes, bytes]] = []
-        held, self._held = self._held.rstrip(b"\r"), b""
+        held = b"".join(self._held).rstrip(b"\r")
+        self._held, self._kept = [], 0
         self._take(held, found)
         self._take(b"", found)
         return found
