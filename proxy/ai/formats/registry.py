@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from proxy.ai.formats import Format, chat
+from proxy.ai.formats import Format, chat, messages
 
 FORMATS: dict[str, Format] = {
     "chat": chat,
+    "messages": messages,
 }
