@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from proxy.ai.formats import Format, chat, messages
+from proxy.ai.formats import Format, chat, gemini, messages
 
 FORMATS: dict[str, Format] = {
     "chat": chat,
     "messages": messages,
+    "gemini": gemini,
 }

@@ -1,0 +1,178 @@
+"""A generateContent request, read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.ai.formats.fields import Fields, decode, wrong_request
+from proxy.ai.formats.gemini import parts
+from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, each, inner, plain_schema
+from proxy.ai.middle import (
+    Message,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
+
+_MODES = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "auto"}
+_LEVELS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+
+
+def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
+    """Raises InvalidJson and InvalidRequest."""
+    fields = Fields(camelled(decode(body)), "", wrong_request)
+    request = Request(format=FORMAT, model=model, messages=[], stream=stream)
+    system = inner(fields, "systemInstruction")
+    if system is not None:
+        said = [part for part in _parts(system, _Calls()) if isinstance(part, Text)]
+        request.messages.append(Message("system", list(said)))
+    calls = _Calls()
+    for content in each(fields, "contents"):
+        role = content.text("role")
+        found = _parts(content, calls)
+        rest = content.rest()
+        request.messages.append(
+            Message(
+                "assistant" if role == "model" else "user",
+                found,
+                extra={FORMAT: rest} if rest else None,
+            )
+        )
+    _tools(fields, request)
+    _generation(fields, request)
+    for name, value in fields.rest().items():
+        if name != "model":
+            request.extra[name] = value
+    return request
+
+
+class _Calls:
+    """Gives tool calls that came without an id one, and results the id of the call that they
+    answer: the first of that name that has no result yet."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open: dict[str, list[str]] = {}
+
+    def next_id(self) -> str:
+        self._count += 1
+        return f"{MADE}{self._count}"
+
+    def note(self, part: Part) -> None:
+        if isinstance(part, ToolCall):
+            self._open.setdefault(part.name, []).append(part.id)
+        elif isinstance(part, ToolResult):
+            waiting = self._open.get(part.name, [])
+            if part.call_id in waiting:
+                waiting.remove(part.call_id)
+            elif part.call_id.startswith(MADE) and waiting:
+                part.call_id = waiting.pop(0)
+
+
+def _parts(content: Fields, calls: _Calls) -> list[Part]:
+    found = []
+    for fields in each(content, "parts"):
+        part = parts.read(fields, calls.next_id())
+        if part is not None:
+            calls.note(part)
+            found.append(part)
+    return found
+
+
+def _tools(fields: Fields, request: Request) -> None:
+    for entry in each(fields, "tools"):
+        for declared in each(entry, "functionDeclarations"):
+            request.tools.append(_tool(declared))
+        request.tools += [
+            Tool(name=name, format=FORMAT, foreign={name: value})
+            for name, value in entry.rest().items()
+        ]
+    config = inner(fields, "toolConfig")
+    if config is None:
+        return
+    calling = inner(config, "functionCallingConfig")
+    if calling is not None:
+        mode, allowed = calling.text("mode").upper(), calling.texts("allowedFunctionNames")
+        if mode == "ANY" and len(allowed) == 1:
+            request.tool_choice = ToolChoice("one", allowed[0])
+        elif mode in _MODES:
+            request.tool_choice = ToolChoice(_MODES[mode])  # type: ignore[arg-type]
+        if mode == "VALIDATED" or len(allowed) > 1:
+            request.extra["functionCallingConfig"] = {
+                "mode": mode,
+                **({"allowedFunctionNames": allowed} if allowed else {}),
+            }
+    rest = config.rest()
+    if rest:
+        request.extra["toolConfig"] = rest
+
+
+def _tool(declared: Fields) -> Tool:
+    schema = declared.take("parametersJsonSchema")
+    if schema is None:
+        schema = plain_schema(declared.take("parameters"))
+    tool = Tool(name=declared.text("name"), description=declared.text("description"), schema=schema)
+    rest = declared.rest()
+    tool.extra = {FORMAT: rest} if rest else None
+    return tool
+
+
+def _generation(fields: Fields, request: Request) -> None:
+    config = inner(fields, "generationConfig")
+    if config is None:
+        return
+    request.temperature = config.number("temperature")
+    request.top_p = config.number("topP")
+    request.top_k = _whole(config.number("topK"))
+    request.n = config.whole("candidateCount")
+    request.max_tokens = config.whole("maxOutputTokens")
+    request.stop = config.texts("stopSequences")
+    request.seed = config.whole("seed")
+    request.presence_penalty = config.number("presencePenalty")
+    request.frequency_penalty = config.number("frequencyPenalty")
+    request.logprobs = config.flag("responseLogprobs")
+    request.top_logprobs = config.whole("logprobs")
+    request.modalities = [name.lower() for name in config.texts("responseModalities")]
+    request.output = _output(config)
+    request.reasoning = _reasoning(config)
+    rest = config.rest()
+    if rest:
+        request.extra["generationConfig"] = rest
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _output(config: Fields) -> OutputFormat | None:
+    kind = config.text("responseMimeType")
+    schema: Any = config.take("responseJsonSchema")
+    if schema is None:
+        schema = plain_schema(config.take("responseSchema"))
+    if type(schema) is dict:
+        return OutputFormat("schema", "response", schema=schema)
+    if kind == "application/json":
+        return OutputFormat("json")
+    return OutputFormat("text") if kind == "text/plain" else None
+
+
+def _reasoning(config: Fields) -> Reasoning | None:
+    thinking = inner(config, "thinkingConfig")
+    if thinking is None:
+        return None
+    budget, level = thinking.whole("thinkingBudget"), thinking.text("thinkingLevel").upper()
+    shown = thinking.flag("includeThoughts")
+    reasoning = Reasoning(effort=_LEVELS.get(level, ""), summary="auto" if shown else "")
+    if budget == 0:
+        reasoning.on = False
+    elif budget == -1:
+        reasoning.adaptive = True
+    elif budget is not None:
+        reasoning.budget = budget
+    return reasoning

@@ -1,0 +1,197 @@
+"""Clients of one format in front of providers of another, through a gateway with real sockets."""
+
+import json
+
+import anthropic
+import openai
+import pytest
+from ai_cast import ALICE
+from ai_servers import sse
+
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-real",
+    "content": [{"type": "text", "text": "Hello."}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 7, "output_tokens": 3, "cache_read_input_tokens": 2},
+}
+STREAM = [
+    ("message_start", {"message": MESSAGE | {"content": [], "stop_reason": None}}),
+    ("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}),
+    ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "Hel"}}),
+    ("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": "lo."}}),
+    ("content_block_stop", {"index": 0}),
+    (
+        "message_delta",
+        {
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 3},
+        },
+    ),
+    ("message_stop", {}),
+]
+ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "gpt-real",
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello.", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+}
+
+
+def events(named):
+    return b"".join(
+        f"event: {name}\ndata: {json.dumps({'type': name} | data)}\n\n".encode()
+        for name, data in named
+    )
+
+
+@pytest.fixture
+def openai_sdk(platform):
+    return openai.OpenAI(base_url=f"{platform.url}/v1", api_key=ALICE, max_retries=0)
+
+
+@pytest.fixture
+def anthropic_sdk(platform):
+    return anthropic.Anthropic(base_url=platform.url, api_key=ALICE, max_retries=0)
+
+
+QUESTION = [{"role": "user", "content": "Say hello."}]
+
+
+def test_openais_sdk_reaches_a_model_of_anthropics(openai_sdk, provider, platform):
+    provider.says(json.dumps(MESSAGE).encode())
+    raw = openai_sdk.chat.completions.with_raw_response.create(
+        model="claude",
+        messages=[{"role": "system", "content": "Be brief."}, *QUESTION],
+        max_completion_tokens=50,
+        logit_bias={"1": 2},
+    )
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "Hello."
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.model == "claude"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (9, 3)
+    assert raw.headers["x-hubpo-dropped"] == "logit_bias"
+    asked = json.loads(provider.last.body)
+    assert provider.last.line.split()[1] == "/v1/messages"
+    assert provider.last.headers["x-api-key"]
+    assert asked["model"] == "claude-real"
+    assert asked["max_tokens"] == 50
+    assert "Be brief." in json.dumps(asked["system"])
+    event = platform.event(raw.headers["x-request-id"])
+    assert (event.input_tokens, event.cached_tokens, event.output_tokens) == (9, 2, 3)
+    assert event.adapted.startswith("dropped logit_bias")
+    assert event.routed == "weighted"
+    assert event.attempts == 1
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_stream_of_anthropics_is_one_of_openais(openai_sdk, provider, platform, cut):
+    data = events(STREAM)
+    pieces = [data[i : i + cut] for i in range(0, len(data), cut)]
+    provider.says(*pieces, content_type="text/event-stream")
+    chunks = list(
+        openai_sdk.chat.completions.create(
+            model="claude",
+            messages=QUESTION,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == "Hello."
+    assert chunks[-1].usage.total_tokens == 12
+    finishes = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices]
+    assert finishes[-1] == "stop"
+
+
+def test_anthropics_sdk_reaches_a_model_of_openais(anthropic_sdk, provider, platform):
+    provider.says(json.dumps(ANSWER).encode())
+    answer = anthropic_sdk.messages.create(
+        model="gpt", max_tokens=20, system="Be brief.", messages=QUESTION
+    )
+    assert answer.content[0].text == "Hello."
+    assert answer.stop_reason == "end_turn"
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (9, 3)
+    asked = json.loads(provider.last.body)
+    assert provider.last.line.split()[1] == "/v1/chat/completions"
+    assert asked["messages"][0]["role"] in ("system", "developer")
+
+
+def test_anthropics_sdk_streams_from_a_model_of_openais(anthropic_sdk, provider):
+    piece = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt-real"}
+    said = [{"role": "assistant", "content": ""}, {"content": "Hel"}, {"content": "lo."}]
+    chunks = [piece | {"choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in said]
+    chunks.append(piece | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append(piece | {"choices": [], "usage": ANSWER["usage"]})
+    provider.says(sse(*map(json.dumps, chunks), "[DONE]"), content_type="text/event-stream")
+    with anthropic_sdk.messages.stream(model="gpt", max_tokens=20, messages=QUESTION) as stream:
+        assert "".join(stream.text_stream) == "Hello."
+        final = stream.get_final_message()
+    assert final.stop_reason == "end_turn"
+    assert (final.usage.input_tokens, final.usage.output_tokens) == (9, 3)
+    assert json.loads(provider.last.body)["stream_options"] == {"include_usage": True}
+
+
+def test_an_error_of_one_provider_is_one_of_the_clients_format(openai_sdk, provider, platform):
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "Too long."}}
+    provider.says(json.dumps(body).encode(), status=400)
+    with pytest.raises(openai.BadRequestError) as refused:
+        openai_sdk.chat.completions.create(model="claude", messages=QUESTION)
+    assert refused.value.body["message"] == "Too long."
+    busy = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    provider.says(json.dumps(busy).encode(), status=529, headers={"retry-after": "7"})
+    with pytest.raises(openai.APIStatusError) as overloaded:
+        openai_sdk.chat.completions.create(model="claude", messages=QUESTION)
+    assert overloaded.value.status_code == 529
+    assert overloaded.value.response.headers["retry-after"] == "7"
+
+
+def test_the_gateways_own_errors_have_the_clients_shape(anthropic_sdk):
+    with pytest.raises(anthropic.NotFoundError) as missing:
+        anthropic_sdk.messages.create(model="nothing", max_tokens=1, messages=QUESTION)
+    assert missing.value.body["error"]["code"] == "model_not_found"
+    with pytest.raises(anthropic.AuthenticationError):
+        anthropic_sdk.with_options(api_key="hk-no").messages.create(
+            model="gpt", max_tokens=1, messages=QUESTION
+        )
+
+
+def test_a_stream_that_breaks_off_says_so_in_the_clients_format(openai_sdk, provider, platform):
+    provider.says(events(STREAM[:4]), content_type="text/event-stream", abort=True)
+    stream = openai_sdk.chat.completions.create(model="claude", messages=QUESTION, stream=True)
+    said = []
+    with pytest.raises(openai.APIError):
+        said.extend(chunk.choices[0].delta.content or "" for chunk in stream)
+    # What the provider had reported by then is what is recorded.
+    event = platform.event(stream.response.headers["x-request-id"])
+    assert event.error_code == "upstream_broken"
+    assert event.input_tokens == 9
+
+
+def test_a_stream_that_fails_before_its_first_token_is_answered_by_another(
+    openai_sdk, provider, second, platform
+):
+    error = {"error": {"type": "overloaded_error", "message": "Overloaded"}}
+    provider.says(events([("error", error)]), content_type="text/event-stream")
+    second.says(json.dumps(ANSWER).encode())
+    raw = openai_sdk.chat.completions.with_raw_response.create(
+        model="claude-then-gpt", messages=QUESTION, stream=True
+    )
+    text = "".join(c.choices[0].delta.content or "" for c in raw.parse() if c.choices)
+    assert text == "Hello."
+    event = platform.event(raw.headers["x-request-id"])
+    assert event.attempts == 2
+    assert "529" in event.routed or "502" in event.routed or "503" in event.routed
