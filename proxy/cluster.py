@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import structs
@@ -30,10 +30,12 @@ def slot_of(key: str) -> int:
 class Map:
     """Which server has which slots, as the cluster said last."""
 
-    def __init__(self, ranges: list[tuple[int, Server]]) -> None:
-        """``ranges``: first slot and server, in order, from 0."""
+    def __init__(self, ranges: list[tuple[int, Server]], copied: Iterable[Server] = ()) -> None:
+        """``ranges``: first slot and server, in order, from 0. ``copied``: those that have
+        replicas which live."""
         self._starts = [start for start, _ in ranges]
         self._servers = [server for _, server in ranges]
+        self.copied = frozenset(copied)
 
     def server(self, key: str) -> Server:
         return self._servers[bisect_right(self._starts, slot_of(key)) - 1]
@@ -64,13 +66,17 @@ async def load(url: str, known: set[Server] | None = None) -> Map:
 def _read(reply: list[Any], asked: Server) -> Map:
     """A slot that nobody has is put down to a neighbour, who will say so. Raises ValkeyError."""
     ranges: list[tuple[int, Server]] = []
-    for start, _, (host, port, *_), *_ in sorted(reply, key=lambda entry: int(entry[0])):
+    copied = set()
+    for start, _, (host, port, *_), *replicas in sorted(reply, key=lambda entry: int(entry[0])):
         name = (host or b"").decode()
-        server = structs.replace(asked, host=name if name not in ("", "?") else asked.host)
-        ranges.append((start if ranges else 0, structs.replace(server, port=port)))
+        place = name if name not in ("", "?") else asked.host
+        server = structs.replace(asked, host=place, port=port)
+        ranges.append((start if ranges else 0, server))
+        if replicas:
+            copied.add(server)
     if not ranges:
         raise ValkeyError("The cluster has given its slots to nobody.")
-    return Map(ranges)
+    return Map(ranges, copied)
 
 
 async def connect(

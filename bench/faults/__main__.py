@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.faults import kinds
-from bench.faults.run import Run, under_load
+from bench.faults import cluster, kinds
+from bench.faults.run import Fault, Run, under_load
 from config import env
 
 SECONDS = 2.0
@@ -116,10 +116,11 @@ def _with_a_clock() -> Iterator[Run]:
             yield run
 
 
-GROUPS: list[tuple[dict[str, Callable[[Run], str | None]], Callable]] = [
+GROUPS: list[tuple[dict[str, Fault], Callable]] = [
     (kinds.ON_ONE_PLATFORM, under_load),
     (kinds.ON_A_SMALL_DISK, _on_a_small_disk),
     (kinds.WITH_A_CLOCK, _with_a_clock),
+    (cluster.IN_A_CLUSTER, cluster.on_a_cluster),
 ]
 
 

@@ -22,7 +22,7 @@ import redis
 
 ROOT = Path(__file__).resolve().parents[2]
 _PORTS = ("CONSOLE", "GATEWAY", "SANDBOX")
-_OWN = {"DATABASE_URL", "REDIS_URL", "HUBPO_SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
+_OWN = {"DATABASE_URL", "REDIS_URL", "BROKER_URL", "HUBPO_SECRET_KEY", "DJANGO_SETTINGS_MODULE"}
 
 
 class Platform:
@@ -79,10 +79,18 @@ class Platform:
 
     def manage(self, path: str, **body: object) -> dict[str, Any]:
         """A POST to the demo tenant's management API, which must succeed."""
+        return self._management("POST", path, json=body)
+
+    def look(self, path: str) -> Any:
+        """The same with a GET."""
+        return self._management("GET", path)
+
+    def _management(self, method: str, path: str, **more: Any) -> Any:
         port = _port(self.demo["console"])
-        answer = httpx.post(
+        answer = httpx.request(
+            method,
             f"http://127.0.0.1:{port}/api{path}",
-            json=body,
+            **more,
             headers={
                 "Host": f"demo.localhost:{port}",
                 "Authorization": f"Token {self.demo['management_token']}",

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.faults.load import Load
 from bench.faults.platform import Platform, running, wait
 from bench.faults.tables import Totals, totals
+from bench.valkey_nodes import Nodes
 
 SETTLED = 45.0
 """Seconds after which what is not in the tables is held to be missing."""
@@ -18,21 +19,30 @@ SETTLED = 45.0
 Row = dict[str, object]
 
 
+Fault = Callable[["Run"], str | Callable[[], str] | None]
+
+
 class Run:
     def __init__(self, platform: Platform, load: Load) -> None:
         self.platform, self.load = platform, load
-        self.apis = publish(platform, load)
+        self.apis, self.application = publish(platform, load)
         self._before = Totals()
+        self.within = 60.0
+        """Seconds after a fault in which each part must be normal again."""
         self.clock: Path | None = None
         """Where the clock of the programs is set, if it can be."""
+        self.nodes: Nodes
+        self.dead = -1
+        """Of a cluster, in the place of one Valkey, and which of them was killed last."""
 
     def totals(self) -> Totals:
         return totals(self.platform, self.load.ledger, self.apis)
 
-    def put_to(self, name: str, fault: Callable[[Run], str | None], seconds: float) -> Row:
+    def put_to(self, name: str, fault: Fault, seconds: float) -> Row:
         """Does a fault ``seconds`` after the load has begun, and compares afterwards.
 
-        ``fault`` returns when it is over, with a remark for the table.
+        ``fault`` returns when it is over, with a remark for the table, or with what makes
+        one when the load has stopped.
         """
         load = self.load
         load.outcomes.clear()
@@ -50,6 +60,8 @@ class Run:
         after = self._settled()
         if after.difference:
             self._explain(after.odd)
+        if callable(remark):
+            remark = remark()
         found, self._before = after - self._before, after
         return {
             "fault": name,
@@ -80,9 +92,12 @@ class Run:
     def _until_normal(self, over: float, answered: set[int]) -> None:
         """All programs run, new calls are answered, and the tables hold what was before."""
         platform, load = self.platform, self.load
-        wait(lambda: len(platform.children()) == platform.programs, "all programs run")
-        wait(lambda: load.well_since(over), "calls are answered")
-        wait(lambda: answered.isdisjoint(self.totals().odd), "the tables hold what was answered")
+        for condition, what in (
+            (lambda: len(platform.children()) == platform.programs, "all programs run"),
+            (lambda: load.well_since(over), "calls are answered"),
+            (lambda: answered.isdisjoint(self.totals().odd), "the tables hold what was answered"),
+        ):
+            wait(condition, what, self.within)
 
     def _settled(self) -> Totals:
         """The totals once the ledger and the tables agree, or never will."""
@@ -96,8 +111,11 @@ class Run:
         return self.totals()
 
 
-def publish(platform: Platform, load: Load) -> dict[str, str]:
-    """What the load calls: a service and a model behind the ledger, under a plan of no limits."""
+def publish(platform: Platform, load: Load) -> tuple[dict[str, str], str]:
+    """What the load calls: a service and a model behind the ledger, under a plan of no limits.
+
+    The ids of their APIs, and of the application that calls.
+    """
     address, ask = f"http://127.0.0.1:{load.ledger.port}", platform.manage
     plan = ask("/plans/", name="Ledger", needs_approval=False)["id"]
     application = ask("/applications/", name="Ledger")["id"]
@@ -129,7 +147,7 @@ def publish(platform: Platform, load: Load) -> dict[str, str]:
         ask("/subscriptions/", application=application, api=api, plan=plan)
     load.key = ask("/keys/", application=application, name="Ledger")["key"]
     load.url = platform.gateway
-    return apis
+    return apis, application
 
 
 @contextmanager

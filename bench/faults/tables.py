@@ -8,18 +8,9 @@ from dataclasses import dataclass, field, fields
 from bench.faults.ledger import Ledger, tokens
 from bench.faults.platform import Platform
 
-NEVER_SENT = (
-    "usage_unrecordable",
-    "upstream_unreachable",
-    "no_healthy_target",
-    "model_unavailable",
-    "limits_unavailable",
-)
-"""Error codes of calls that the gateway did not make."""
-
 _RECORDS = """
-SELECT api_id::text, path, error_code, coalesce(input_tokens, 0), coalesce(output_tokens, 0),
-    coalesce(cost_micros, 0)
+SELECT api_id::text, path, error_code, attempts,
+    coalesce(input_tokens, 0), coalesce(output_tokens, 0), coalesce(cost_micros, 0)
 FROM public.analytics_usagerecord WHERE api_id::text = ANY(%s)
 """
 _SUMS = """
@@ -64,9 +55,9 @@ def totals(platform: Platform, ledger: Ledger, apis: dict[str, str]) -> Totals:
     asked = ledger.chat + ledger.streams
     rest: Counter[int] = Counter()
     chats = lost_chats = 0
-    for api, path, code, given, made, cost in platform.ask(_RECORDS, list(apis.values())):
+    for api, path, code, attempts, given, made, cost in platform.ask(_RECORDS, list(apis.values())):
         sums = [a + b for a, b in zip(sums, (1, given, made, cost), strict=True)]
-        if code in NEVER_SENT:
+        if attempts == 0:
             found.refused += 1
             continue
         lost = code == "gateway_lost"

@@ -1,8 +1,10 @@
 """From the journal to the stream in Valkey, in batches.
 
 The cursor moves after the reply, so an event is shipped at least once; its id makes it
-count once. Calls never wait for any of this: while Valkey is down the journal grows. What
-workers that are gone have left, any other ships.
+count once. A primary that has replicas is not believed before one of them has the events too:
+it may fail, and the replica take its place without what it had not received. Calls never wait
+for any of this: while Valkey is down the journal grows. What workers that are gone have left,
+any other ships.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from hashlib import sha1
 from time import monotonic
 
 from contract.keys import USAGE_STREAM
-from proxy.cluster import connect
+from proxy.cluster import load
 from proxy.usage.journal import Journal
 from proxy.usage.orphan import Orphan
 from proxy.usage.segment import Segment
-from proxy.valkey import Connection, ValkeyError
+from proxy.valkey import Connection, ValkeyError, dial
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +29,17 @@ INTERVAL = 0.2
 ORPHAN_SECONDS = 5.0
 LONGEST_PAUSE = 5.0
 
-# One reply for a whole batch costs a worker a fraction of one for each event.
+COPY_SECONDS = 2.0
+"""How long a replica may take."""
+
+# One reply for a whole batch costs a worker a fraction of one for each event. It tells how many
+# replicas there are that keep up.
 _SCRIPT = """
 for i = 1, #ARGV do redis.call('XADD', KEYS[1], '*', 'e', ARGV[i]) end
-return #ARGV
+local _, replicas = string.gsub(redis.call('INFO', 'replication'), 'state=online', '')
+return replicas
 """
+_COPIED = ("WAIT", 1, int(COPY_SECONDS * 1000))
 _SCRIPT_SHA = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -42,6 +50,8 @@ class Shipper:
         self._journal = journal
         self._url = url
         self._connection: Connection | None = None
+        self._copied = False
+        """It has a replica, or had one while it was connected, or has one by the cluster's map."""
         self._orphans: list[Orphan] = []
         self._looked = -ORPHAN_SECONDS
         self._task: asyncio.Task[None] | None = None
@@ -99,11 +109,17 @@ class Shipper:
 
     async def _store(self, events: list[bytes]) -> None:
         if self._connection is None or not self._connection.alive:
-            self._connection = await connect(self._url, USAGE_STREAM)
+            found = await load(self._url)
+            server = found.server(USAGE_STREAM)
+            self._copied = server in found.copied
+            self._connection = await dial(server)
             await self._connection.ask("SCRIPT", "LOAD", _SCRIPT)
         connection = self._connection
         try:
-            await connection.ask("EVALSHA", _SCRIPT_SHA, 1, USAGE_STREAM, *events, seconds=10.0)
+            batch = connection.ask("EVALSHA", _SCRIPT_SHA, 1, USAGE_STREAM, *events, seconds=10.0)
+            self._copied = await batch > 0 or self._copied
+            if self._copied and not await connection.ask(*_COPIED, seconds=2 * COPY_SECONDS):
+                raise ValkeyError(f"no replica has taken it within {COPY_SECONDS:g} s")
         except ValkeyError:
             # Connecting anew also loads the script anew, should it have been flushed.
             connection.close()

@@ -8,10 +8,10 @@ from time import time_ns
 
 import pytest
 from django.conf import settings
-from valkey_nodes import Nodes
 
 from analytics import limits
 from analytics.ingest import Stream
+from bench.valkey_nodes import Nodes
 from catalog import store
 from catalog.limits import rebuild as limit_rebuild
 from catalog.limits import use as limit_use

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from proxy_servers import Valkey
 from redis.cluster import RedisCluster
-from valkey_nodes import Nodes
+
+from bench.valkey_nodes import Nodes
 
 
 class Cluster(Nodes, Valkey):

@@ -19,7 +19,7 @@ MASTERS = 3
 
 
 class Nodes:
-    """The first three share the slots out in order, ``replicas`` more copy the first of them.
+    """The first three share the slots out in order, ``replicas`` more copy them in turn.
 
     ``nodes`` are plain clients; numbers count them from 0.
     """
@@ -42,9 +42,10 @@ class Nodes:
         for port in self.ports[1:]:
             self.nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port)
         until(lambda: all(map(self._whole, self.nodes)))
+        for number, replica in enumerate(self.nodes[MASTERS:]):
+            replica.execute_command("CLUSTER", "REPLICATE", self.id(number % MASTERS))
         for replica in self.nodes[MASTERS:]:
-            replica.execute_command("CLUSTER", "REPLICATE", self.id(0))
-            until(lambda node=replica: node.info("replication")["master_link_status"] == "up")
+            until(lambda node=replica: _copies(node))
 
     def start_node(self, number: int) -> None:
         port = self.ports[number]
@@ -56,6 +57,10 @@ class Nodes:
         command += ["--save", "", "--appendonly", "yes", "--dir", str(directory)]
         self.processes[number] = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until(self.nodes[number].ping)
+
+    def copies(self, number: int) -> bool:
+        """Whether it is a replica that is connected to its primary."""
+        return _copies(self.nodes[number])
 
     def kill(self, number: int) -> None:
         process = self.processes.pop(number)
@@ -134,6 +139,27 @@ class Nodes:
         return int(self.nodes[min(self.processes)].execute_command("CLUSTER", "KEYSLOT", key))
 
 
+class Single:
+    """One on a port of its own that belongs to no cluster."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = _free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [get_binary_path(), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--dir", str(self._directory)]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        until(redis.Redis(port=self.port).ping)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
@@ -142,6 +168,10 @@ def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
                 return
         assert time.monotonic() < deadline, "The cluster did not come to that in time."
         time.sleep(0.01)
+
+
+def _copies(node: redis.Redis) -> bool:
+    return node.info("replication").get("master_link_status") == "up"
 
 
 def _text(said: Any) -> str:
