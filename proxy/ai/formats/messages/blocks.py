@@ -122,7 +122,8 @@ def _search_result(fields: Fields) -> Part | None:
     if not text:
         return None
     title, cache = fields.text("title"), fields.table("cache_control")
-    rest = {"type": "search_result", "content": pieces, **fields.rest()}
+    rest = {"type": "search_result", "source": needed(fields, "source"), "content": pieces}
+    rest.update(fields.rest())
     return Media("file", "text/plain", text=text, name=title, cache=cache, extra=as_own(rest))
 
 

@@ -149,15 +149,21 @@ def _read_thinking(fields: Fields, request: Request, extra: dict[str, Any]) -> N
 def _read_output(fields: Fields, request: Request, extra: dict[str, Any]) -> None:
     """``output_format`` is what ``output_config.format`` was called in its beta."""
     config = fields.inner("output_config")
-    if config is not None:
-        effort = config.text("effort")
-        if effort:
-            request.reasoning = request.reasoning or Reasoning()
-            request.reasoning.effort = effort
+    if config is None:
+        request.output = _output(fields, "output_format", extra)
+        return
+    effort = config.text("effort")
+    if effort:
+        request.reasoning = request.reasoning or Reasoning()
+        request.reasoning.effort = effort
+    if config.has("format"):
+        if fields.has("output_format"):
+            raise fields.wrong("output_format", "left out beside output_config.format")
         own: dict[str, Any] = {}
         request.output = _output(config, "format", own)
         _keep(extra, "output_config", {**config.rest(), **own})
-    if request.output is None:
+    else:
+        _keep(extra, "output_config", config.rest())
         request.output = _output(fields, "output_format", extra)
 
 

@@ -62,13 +62,12 @@ def _as_it_came(request: Request, model: str, notes: Notes) -> dict[str, Any]:
         body["tools"] = [_tool(tool) for tool in request.tools]
     _tell_choice(request, body)
     reasoning.as_it_came(request.reasoning, body)
-    if request.output is not None and request.output.schema is not None:
+    if request.output is not None:
         bound = {"type": "json_schema", "schema": request.output.schema}
         body.setdefault("output_config", {})["format"] = bound
-    extra = request.extra
-    if "output_format" in extra and "format" in body.get("output_config", {}):
-        joined(body["output_config"]["format"], extra["output_format"])
-        extra = {name: value for name, value in extra.items() if name != "output_format"}
+    extra = dict(request.extra)
+    if "output_format" in extra and request.output is not None:
+        joined(body["output_config"]["format"], extra.pop("output_format"))
     return joined(body, extra)
 
 

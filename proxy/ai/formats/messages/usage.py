@@ -109,15 +109,15 @@ def _thought(said: Said) -> int | None:
 def told(usage: Usage | None, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The object to write. ``own`` is what ``rest`` found when it was read."""
     usage = usage or Usage()
-    read, written = usage.cached_tokens, usage.cache_write_tokens
-    fresh = (usage.input_tokens or 0) - (read or 0) - (written or 0)
-    said: dict[str, Any] = {"input_tokens": max(0, fresh)}
+    fresh, read, written = _split(usage)
+    said: dict[str, Any] = {"input_tokens": fresh}
     if written is not None:
         said["cache_creation_input_tokens"] = written
     if read is not None:
         said["cache_read_input_tokens"] = read
     hour = usage.cache_write_1h_tokens
     if hour is not None:
+        hour = min(hour, hour if written is None else written)
         said["cache_creation"] = {
             "ephemeral_5m_input_tokens": max(0, (written or 0) - hour),
             "ephemeral_1h_input_tokens": hour,
@@ -128,6 +128,19 @@ def told(usage: Usage | None, own: Mapping[str, Any] | None = None) -> dict[str,
     if usage.searches is not None:
         said["server_tool_use"] = {"web_search_requests": usage.searches, "web_fetch_requests": 0}
     return joined(said, own or {})
+
+
+def _split(usage: Usage) -> tuple[int, int | None, int | None]:
+    """Fresh, read and written tokens. Some providers count tokens as both read and written: here
+    they are read, so that the three come to what went in."""
+    read, written = usage.cached_tokens, usage.cache_write_tokens
+    if usage.input_tokens is None:
+        return 0, read, written
+    fresh = usage.input_tokens - (read or 0)
+    if written is not None:
+        written = max(0, min(written, fresh))
+        fresh -= written
+    return max(0, fresh), read, written
 
 
 def rest(value: Mapping[str, Any]) -> dict[str, Any]:
