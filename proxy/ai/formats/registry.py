@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from proxy.ai.formats import Format, chat, gemini, messages
+from proxy.ai.formats import Format, chat, converse, gemini, messages
 
 FORMATS: dict[str, Format] = {
     "chat": chat,
     "messages": messages,
     "gemini": gemini,
+    "converse": converse,
 }

@@ -96,7 +96,7 @@ def _texts(response: Any) -> list[str] | None:
         return None
     said = response.get("result", response.get("error"))
     texts = said if type(said) is list else [said]
-    return texts if all(type(text) is str for text in texts) else None
+    return [str(text) for text in texts] if all(type(one) is str for one in texts) else None
 
 
 def _media(fields: Fields, name: str, signature: str) -> Media:

@@ -1,0 +1,242 @@
+"""A Converse request, read and written."""
+
+from __future__ import annotations
+
+import msgspec
+
+from proxy.ai.formats.converse import blocks
+from proxy.ai.formats.converse.blocks import FORMAT, Block
+from proxy.ai.formats.fields import Fields, encode, request_fields
+from proxy.ai.middle import (
+    Message,
+    OutputFormat,
+    Reasoning,
+    Request,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from proxy.ai.middle.rules import Notes
+
+_TIERS = {"auto": "default", "default": "default", "priority": "priority", "flex": "flex"}
+_BUDGETS = {"none": 0, "minimal": 1024, "low": 2048, "medium": 8192, "high": 24576}
+_LEAST_BUDGET = 1024
+
+
+def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
+    """Raises InvalidJson and InvalidRequest."""
+    fields = request_fields(body)
+    request = Request(format=FORMAT, model=model, messages=[], stream=stream)
+    if fields.has("system"):
+        request.messages.append(Message("system", blocks.read_all(fields, "system")))
+    for message in fields.each("messages"):
+        role = "assistant" if message.text("role") == "assistant" else "user"
+        found = blocks.read_all(message, "content")
+        rest = message.rest()
+        request.messages.append(
+            Message(role, found, extra={FORMAT: rest} if rest else None)  # type: ignore[arg-type]
+        )
+    config = fields.inner("inferenceConfig")
+    if config is not None:
+        request.max_tokens = config.whole("maxTokens")
+        request.temperature = config.number("temperature")
+        request.top_p = config.number("topP")
+        request.stop = config.texts("stopSequences")
+        if config.rest():
+            request.extra["inferenceConfig"] = config.rest()
+    _read_tools(fields, request)
+    request.output = _read_output(fields)
+    tier = fields.inner("serviceTier")
+    request.service_tier = tier.text("type") if tier is not None else ""
+    request.metadata = fields.table("requestMetadata")
+    request.extra |= fields.rest()
+    return request
+
+
+def _read_tools(fields: Fields, request: Request) -> None:
+    config = fields.inner("toolConfig")
+    if config is None:
+        return
+    for entry in config.each("tools"):
+        spec = entry.inner("toolSpec")
+        if spec is not None:
+            schema = spec.inner("inputSchema")
+            tool = Tool(spec.text("name"), spec.text("description"), strict=spec.flag("strict"))
+            tool.schema = schema.table("json") if schema is not None else None
+            tool.extra = {FORMAT: spec.rest()} if spec.rest() else None
+            request.tools.append(tool)
+            continue
+        point = entry.table("cachePoint")
+        if point is not None and request.tools and request.tools[-1].foreign is None:
+            request.tools[-1].cache = {"type": "ephemeral"}
+        else:
+            told = entry.rest() | ({"cachePoint": point} if point is not None else {})
+            request.tools.append(Tool(next(iter(told), ""), format=FORMAT, foreign=told))
+    choice = config.table("toolChoice")
+    if choice:
+        kind = next(iter(choice))
+        named = choice[kind].get("name", "") if type(choice[kind]) is dict else ""
+        request.tool_choice = ToolChoice(
+            {"any": "required", "tool": "one"}.get(kind, "auto"),  # type: ignore[arg-type]
+            named,
+        )
+    if config.rest():
+        request.extra["toolConfig"] = config.rest()
+
+
+def _read_output(fields: Fields) -> OutputFormat | None:
+    config = fields.inner("outputConfig")
+    text = config.inner("textFormat") if config is not None else None
+    if text is None:
+        return None
+    structure = text.inner("structure")
+    schema = structure.inner("jsonSchema") if structure is not None else None
+    if schema is None:
+        return OutputFormat("text" if text.text("type") != "json_schema" else "json")
+    written = schema.text("schema")
+    try:
+        read = msgspec.json.decode(written)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise schema.wrong("schema", "JSON") from error
+    return OutputFormat("schema", schema.text("name"), schema.text("description"), read)
+
+
+def write_request(request: Request, model: str, notes: Notes) -> bytes:
+    """Raises ParameterUnsupported."""
+    own = request.format == FORMAT
+    skipped = ("inferenceConfig", "toolConfig")
+    body: Block = {name: value for name, value in request.extra.items() if name not in skipped}
+    system, messages = _messages(request, notes, own=own)
+    if system:
+        body["system"] = system
+    body["messages"] = messages
+    config = {
+        "maxTokens": request.max_tokens,
+        "temperature": request.temperature,
+        "topP": request.top_p,
+        "stopSequences": request.stop or None,
+    }
+    told = {name: value for name, value in config.items() if value is not None}
+    told |= request.extra.get("inferenceConfig", {})
+    if told:
+        body["inferenceConfig"] = told
+    _write_tools(request, body, notes)
+    _write_output(request, body, notes)
+    if request.metadata:
+        body["requestMetadata"] = {name: str(value) for name, value in request.metadata.items()}
+    if request.service_tier:
+        body["serviceTier"] = {"type": _TIERS.get(request.service_tier, request.service_tier)}
+    more = _additional(request, model, notes)
+    if more:
+        body["additionalModelRequestFields"] = more | body.get("additionalModelRequestFields", {})
+    return encode(body)
+
+
+def _messages(request: Request, notes: Notes, *, own: bool) -> tuple[list[Block], list[Block]]:
+    """System messages go apart; neighbours of one role are joined, as Bedrock wants turns."""
+    system: list[Block] = []
+    messages: list[Block] = []
+    for message in request.messages:
+        if message.role in ("system", "developer"):
+            if messages:
+                notes.maps("system message", "system")
+            texts = message.parts if own else [p for p in message.parts if isinstance(p, Text)]
+            system += blocks.write_all(list(texts), notes, own=own)
+            continue
+        content = blocks.write_all(message.parts, notes, own=own)
+        if not content and not own:
+            continue
+        if not own and messages and messages[-1]["role"] == message.role:
+            messages[-1]["content"] += content
+        else:
+            extra = (message.extra or {}).get(FORMAT, {})
+            messages.append({"role": message.role, "content": content, **extra})
+    return system, messages
+
+
+def _write_tools(request: Request, body: Block, notes: Notes) -> None:
+    tools: list[Block] = []
+    for tool in request.tools:
+        if tool.foreign is not None:
+            if tool.format == FORMAT:
+                tools.append(tool.foreign)
+            else:
+                notes.lacks(f"tool {tool.name}", "refuse")
+            continue
+        spec: Block = {"name": tool.name}
+        if tool.description:
+            spec["description"] = tool.description
+        schema = tool.schema
+        if tool.custom is not None:
+            notes.maps(f"tool {tool.name}", "one with a field 'input'")
+            schema = {"type": "object", "properties": {"input": {"type": "string"}}}
+        spec["inputSchema"] = {"json": schema or {"type": "object", "properties": {}}}
+        if tool.strict is not None:
+            spec["strict"] = tool.strict
+        tools.append({"toolSpec": spec | (tool.extra or {}).get(FORMAT, {})})
+        if tool.cache is not None:
+            tools.append({"cachePoint": blocks.point(tool.cache)})
+    if not tools:
+        return
+    config: Block = {"tools": tools}
+    choice = request.tool_choice
+    if choice is not None and choice.kind == "none":
+        # Bedrock cannot be told to call none of its tools, so it is not told of them. Where calls
+        # were made before, it wants to know them.
+        notes.maps("tool_choice", "auto")
+    elif choice is not None:
+        kinds: dict[str, Block] = {
+            "auto": {"auto": {}},
+            "required": {"any": {}},
+            "one": {"tool": {"name": choice.name}},
+        }
+        config["toolChoice"] = kinds[choice.kind]
+    body["toolConfig"] = config | request.extra.get("toolConfig", {})
+
+
+def _write_output(request: Request, body: Block, notes: Notes) -> None:
+    output = request.output
+    if output is None or output.kind == "text":
+        return
+    if output.schema is None:
+        notes.lacks("output")
+        return
+    schema: Block = {"schema": encode(output.schema).decode(), "name": output.name or "answer"}
+    if output.description:
+        schema["description"] = output.description
+    body["outputConfig"] = {
+        "textFormat": {"type": "json_schema", "structure": {"jsonSchema": schema}}
+    }
+
+
+def _additional(request: Request, model: str, notes: Notes) -> Block:
+    """What Converse leaves to each maker's models, in that maker's words."""
+    more: Block = {}
+    if request.top_k is not None:
+        if "nova" in model:
+            more["inferenceConfig"] = {"topK": request.top_k}
+        else:
+            more["top_k"] = request.top_k
+    reasoning = request.reasoning
+    if reasoning is not None:
+        more |= _reasoning(reasoning, model, notes)
+    return more
+
+
+def _reasoning(reasoning: Reasoning, model: str, notes: Notes) -> Block:
+    effort = reasoning.effort or ("medium" if reasoning.on else "none")
+    if "claude" in model:
+        budget = _BUDGETS.get(effort, 24576) if reasoning.budget is None else reasoning.budget
+        if not reasoning.on or budget == 0:
+            return {}
+        budget = max(budget, _LEAST_BUDGET)
+        notes.maps("reasoning", f"budget_tokens {budget}")
+        return {"thinking": {"type": "enabled", "budget_tokens": budget}}
+    if "nova" in model:
+        kind = "enabled" if reasoning.on else "disabled"
+        level = effort if effort in ("low", "medium", "high") else "medium"
+        return {"reasoningConfig": {"type": kind, "maxReasoningEffort": level}}
+    if "gpt-oss" in model or "deepseek" in model or "qwen" in model:
+        return {"reasoning_effort": effort}
+    notes.lacks("reasoning")
+    return {}
