@@ -85,9 +85,12 @@ def _extra(fields: Fields) -> dict[str, Any] | None:
     return {FORMAT: rest} if rest else None
 
 
-def _call(block: Fields) -> ToolCall:
+def _call(block: Fields) -> Part:
     use = block.inner("toolUse")
     assert use is not None
+    if use.has("type"):
+        # Of a tool that Bedrock runs itself: the client is not to run it.
+        return Foreign(FORMAT, {"toolUse": use.rest()})
     given = use.take("input")
     call = ToolCall(
         use.text("toolUseId"),
@@ -98,9 +101,11 @@ def _call(block: Fields) -> ToolCall:
     return call
 
 
-def _result(block: Fields) -> ToolResult:
+def _result(block: Fields) -> Part:
     said = block.inner("toolResult")
     assert said is not None
+    if said.has("type"):
+        return Foreign(FORMAT, {"toolResult": said.rest()})
     result = ToolResult(said.text("toolUseId"))
     for inner in said.each("content"):
         if inner.has("json"):

@@ -27,8 +27,9 @@ def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Reque
     """Raises InvalidJson and InvalidRequest."""
     fields = request_fields(body)
     request = Request(format=FORMAT, model=model, messages=[], stream=stream)
-    if fields.has("system"):
-        request.messages.append(Message("system", blocks.read_all(fields, "system")))
+    system = blocks.read_all(fields, "system")
+    if system:
+        request.messages.append(Message("system", system))
     for message in fields.each("messages"):
         role = "assistant" if message.text("role") == "assistant" else "user"
         found = blocks.read_all(message, "content")

@@ -39,6 +39,8 @@ class Reader:
         self._places: dict[int, int] = {}
         """The part of each block that has begun."""
         self._count = 0
+        self._foreign: set[int] = set()
+        """Blocks of tools that Bedrock runs itself."""
 
     def feed(self, data: bytes) -> list[Event]:
         if self._failed:
@@ -79,7 +81,9 @@ class Reader:
         elif kind == "contentBlockStart":
             self._start(fields, events)
         elif kind == "contentBlockStop":
-            place = self._places.pop(fields.whole("contentBlockIndex") or 0, None)
+            index = fields.whole("contentBlockIndex") or 0
+            self._foreign.discard(index)
+            place = self._places.pop(index, None)
             if place is not None:
                 events.append(PartEnd(0, place))
         elif kind == "messageStart":
@@ -110,7 +114,10 @@ class Reader:
         index = fields.whole("contentBlockIndex") or 0
         start = fields.inner("start")
         use = start.inner("toolUse") if start is not None else None
-        if use is not None:
+        if use is not None and use.has("type"):
+            self._foreign.add(index)
+            self._begin(index, Foreign(FORMAT, {"toolUse": use.rest()}), events)
+        elif use is not None:
             call = ToolCall(use.text("toolUseId"), use.text("name"))
             call.extra = {FORMAT: use.rest()} if use.rest() else None
             self._begin(index, call, events)
@@ -123,6 +130,9 @@ class Reader:
         if delta is None:
             return
         place = self._places.get(index)
+        if index in self._foreign:
+            events.append(Other(FORMAT, {"contentBlockIndex": index, "delta": delta.rest()}))
+            return
         thought = delta.inner("reasoningContent")
         use = delta.inner("toolUse")
         if thought is not None:
