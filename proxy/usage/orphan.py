@@ -35,11 +35,9 @@ class Orphan:
             segment.rest()
         self.segments = [segment for _, _, segment in sorted(numbered)]
         events = [event for known in slots.taken() if (event := _lost(known)) is not None]
-        self.lost = [encode(event) for event in events if not self._wrote(event)]
-
-    def _wrote(self, event: UsageEvent) -> bool:
-        """A worker may die after the record is written and before the slot is free."""
-        return bool(self.segments) and self.segments[-1].holds(_encode(event.id))
+        # It may have died after a record was written and before the slot was free.
+        last = self.segments[-1].written() if events and self.segments else b""
+        self.lost = [encode(event) for event in events if _encode(event.id) not in last]
 
     def delete(self) -> None:
         """Once all of it is shipped. The slots go last: they hold the lock."""

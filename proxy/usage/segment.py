@@ -2,7 +2,7 @@
 
 A word each for how far it is shipped (the cursor) and for its place among the segments of
 its worker, then the records: a word with the length, and an encoded ``UsageEvent``, filled
-up to the next word. A length of 0 is the end.
+up to the next word. A length of 0 is the end; what is behind it is of an earlier use.
 """
 
 from __future__ import annotations
@@ -71,11 +71,12 @@ class Segment:
         self.mapping.words[1] = number
 
     def clear(self) -> None:
-        """Empties it, to be used again. Whoever dies in the middle leaves nothing to read."""
-        mapping = self.mapping
-        mapping.bytes[HEADER:] = bytes(len(mapping.bytes) - HEADER)
-        mapping.words[0] = HEADER
-        mapping.words[1] = 0
+        """Empties it, to be used again. All of it has been shipped, so whoever dies in the middle
+        leaves nothing to read."""
+        words = self.mapping.words
+        words[HEADER // WORD] = 0
+        words[0] = HEADER
+        words[1] = 0
         self.end = HEADER
 
     def append(self, record: bytes) -> bool:
@@ -85,14 +86,18 @@ class Segment:
         if end > mapping.size:
             return False
         mapping.bytes[start + WORD : end] = record
+        self.end = following = (end + WORD - 1) & -WORD
+        if following < mapping.size:
+            mapping.words[following // WORD] = 0
         mapping.words[start // WORD] = len(record)
-        self.end = (end + WORD - 1) & -WORD
         return True
 
     def read(self, most: int) -> tuple[list[bytes], int]:
         """Records from the cursor on, about ``most`` bytes, and the offset after them."""
+        return self._records(self.cursor, most)
+
+    def _records(self, at: int, most: int) -> tuple[list[bytes], int]:
         data, words = self.mapping.bytes, self.mapping.words
-        at = self.cursor
         records, stop = [], at + most
         while at < stop and at + WORD <= len(data) and (length := words[at // WORD]):
             end = at + WORD + length
@@ -107,9 +112,10 @@ class Segment:
         """Everything before ``cursor`` is in the stream."""
         self.mapping.words[0] = cursor
 
-    def holds(self, text: bytes) -> bool:
-        """Whether some record contains it."""
-        return text in bytes(self.mapping.bytes)
+    def written(self) -> bytes:
+        """All records, shipped or not."""
+        _, end = self._records(HEADER, self.mapping.size)
+        return bytes(self.mapping.bytes[HEADER:end])
 
     def rest(self) -> None:
         """Lets go of the memory until it is needed again."""
