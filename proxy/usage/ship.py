@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 BATCH_BYTES = 24 * 1024
 """About 80 events. While Valkey takes a batch it answers no limit, and calls wait for that."""
 INTERVAL = 0.2
+"""Seconds over which the batches that there are are spread: one after the other they would be
+so much work at once that calls wait for them."""
 ORPHAN_SECONDS = 5.0
 LONGEST_PAUSE = 5.0
 
@@ -60,13 +62,14 @@ class Shipper:
         self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        pause = INTERVAL
+        patience = INTERVAL
         while True:
+            pause = INTERVAL / max(1.0, self._journal.waiting_bytes / BATCH_BYTES)
             try:
-                await self.ship()
-                pause = INTERVAL
+                await self.ship(pause)
+                patience = INTERVAL
             except (ValkeyError, OSError) as error:
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = patience = min(patience * 2, LONGEST_PAUSE)
                 logger.warning("Usage waits in the journal: %s", error)
             except Exception:
                 # The outermost boundary of this task: shipping must go on.
@@ -74,14 +77,16 @@ class Shipper:
                 pause = LONGEST_PAUSE
             await asyncio.sleep(pause)
 
-    async def ship(self) -> None:
-        """Ships all there is now. Raises ValkeyError and OSError."""
+    async def ship(self, pause: float = 0.0) -> None:
+        """Ships all there is now, with a pause of so many seconds between two batches of this
+        worker's. Raises ValkeyError and OSError.
+        """
         journal = self._journal
         for segment in list(journal.waiting):
-            await self._ship_segment(segment)
+            await self._ship_segment(segment, pause)
             journal.recycle(segment)
         if journal.open is not None:
-            await self._ship_segment(journal.open, journal.open.end)
+            await self._ship_segment(journal.open, pause, journal.open.end)
         if monotonic() - self._looked >= ORPHAN_SECONDS:
             self._looked = monotonic()
             self._orphans += journal.orphans()
@@ -98,7 +103,9 @@ class Shipper:
             logger.warning("Calls lost with a worker, and recorded: %d.", len(orphan.lost))
             await self._store(orphan.lost)
 
-    async def _ship_segment(self, segment: Segment, end: int | None = None) -> None:
+    async def _ship_segment(
+        self, segment: Segment, pause: float = 0.0, end: int | None = None
+    ) -> None:
         """All of it; of one that is still written, what was there before ``end``."""
         while end is None or segment.cursor < end:
             events, cursor = segment.read(BATCH_BYTES)
@@ -106,6 +113,8 @@ class Shipper:
                 return
             await self._store(events)
             segment.advance(cursor)
+            if end is None or cursor < end:
+                await asyncio.sleep(pause)
 
     async def _store(self, events: list[bytes]) -> None:
         if self._connection is None or not self._connection.alive:

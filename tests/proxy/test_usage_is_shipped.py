@@ -18,8 +18,8 @@ from contract.keys import USAGE_STREAM
 from contract.usage import UsageEvent, decode
 from proxy.errors import UsageUnrecordable
 from proxy.usage.journal import SPARES, Journal
-from proxy.usage.segment import Segment
-from proxy.usage.ship import Shipper
+from proxy.usage.segment import HEADER, Segment
+from proxy.usage.ship import BATCH_BYTES, INTERVAL, Shipper
 from proxy.usage.slots import BLOCK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +75,24 @@ def test_a_segment_that_was_shipped_is_used_again(tmp_path: Path) -> None:
         journal.recycle(journal.waiting[0])
     assert len(list(tmp_path.glob("*.usage"))) <= 1 + SPARES
     assert ids(written(journal)) == [f"event-{next(numbers) - 1}"]
+
+
+def test_of_a_segment_in_its_second_use_only_what_is_new_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    number = 0
+    while not journal.waiting:
+        journal.append(msgspec.structs.replace(event(number), path="/x" * (number % 7)))
+        number += 1
+    segment = journal.waiting[0]
+    journal.recycle(segment)
+    while journal.open is not segment:
+        journal.append(event(number))
+        number += 1
+    for number in range(2000, 2010):
+        journal.append(event(number))
+        assert ids([segment])[-1] == f"event-{number}"
+    journal.close()
+    assert adopted(tmp_path)[-10:] == [f"event-{number}" for number in range(2000, 2010)]
 
 
 def test_what_a_living_worker_wrote_is_nobody_elses(tmp_path: Path) -> None:
@@ -136,6 +154,18 @@ def test_a_death_between_record_and_slot_leaves_one_record(tmp_path: Path) -> No
     journal.append(event(1))
     journal.close()
     assert adopted(tmp_path) == ["event-1"]
+
+
+def test_a_death_before_the_record_is_whole_leaves_a_lost_call(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SMALL)
+    slot = journal.begin(outline(1))
+    journal.append(event(1), slot)
+    journal.begin(outline(1))
+    assert journal.open is not None
+    journal.open.mapping.words[HEADER // 4] = 0
+    journal.close()
+    (orphan,) = Journal(tmp_path, SMALL).orphans()
+    assert (ids(orphan.segments), [decode(one).id for one in orphan.lost]) == ([], ["event-1"])
 
 
 def test_there_are_slots_for_as_many_calls_as_come(tmp_path: Path) -> None:
@@ -225,6 +255,26 @@ async def test_nothing_is_left_once_all_is_shipped(own_valkey: Any, tmp_path: Pa
     await shipper.close()
     journal.close()
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_batches_are_spread_over_the_time_until_the_next_look(
+    own_valkey: Any, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path, 1 << 20)
+    while journal.waiting_bytes < 8 * BATCH_BYTES:
+        journal.append(event(0))
+    shipper = Shipper(journal, own_valkey.url)
+    shipper.start()
+    waiting, seen = journal.waiting_bytes, []
+    async with asyncio.timeout(10):
+        while journal.waiting_bytes:
+            await asyncio.sleep(0.001)
+            if journal.waiting_bytes < waiting:
+                waiting = journal.waiting_bytes
+                seen.append(asyncio.get_running_loop().time())
+    assert len(seen) >= 8
+    assert seen[-1] - seen[0] > INTERVAL * 0.75
+    await shipper.close()
 
 
 async def test_what_a_dead_worker_left_is_shipped_and_removed(
