@@ -187,11 +187,14 @@ def _id(tenant: int, kind: int, place: int) -> str:
 
 
 def store(url: str, snapshots: Iterable[TenantSnapshot]) -> None:
-    """In Valkey, as the control plane does it, announcement included."""
+    """In Valkey, as the control plane does it, announcement included. Nothing has been used of any
+    month's budget, which a gateway must be told before it takes calls under one.
+    """
     with redis.Redis.from_url(url) as client, client.pipeline(transaction=False) as pipeline:
         for snapshot in snapshots:
             blob = encode(snapshot)
             mark = f"{snapshot.version}:{sha256(blob).hexdigest()}"
+            pipeline.set(keys.limits_rebuilt(snapshot.tenant_id), 1)
             pipeline.set(keys.snapshot_blob(snapshot.tenant_id), blob)
             pipeline.hset(keys.SNAPSHOT_INDEX, snapshot.tenant_id, mark)
             pipeline.publish(keys.SNAPSHOT_CHANNEL, snapshot.tenant_id)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import tenants
+from bench import policies, tenants
 from bench.answers import Answers, meaning
 from bench.cases import CASES, CHAT_ANSWER, REST_ANSWER, STEADY, STREAM
 from bench.measure import Load, Wrong, job
 from bench.report import ratios, table
+from bench.subjects.processes import upstream
 from contract.snapshot import decode, encode
 from proxy.runtime import TenantRuntime
 
@@ -160,6 +161,15 @@ def test_a_large_tenant_holds_together():
     assert sum(len(api.routes) for api in tenant.snapshot.apis) == 100
     assert len(tenant.keys) == 20
     assert tenants.keys.digest(key) in tenant.keys
+
+
+def test_calls_under_a_budget_of_the_month_are_answered():
+    case, change = next(
+        (case, change) for name, case, change in policies.VARIANTS if "cost a month" in name
+    )
+
+    with upstream() as port:
+        assert policies._cost(change(tenants.small(port)), case, 0.2) > 0
 
 
 def test_ratios_are_taken_from_the_same_case():
