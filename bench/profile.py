@@ -4,7 +4,8 @@ First the cost of a call is measured with nothing else on. Then, under the same 
 it is installed and may) tells how much of it the kernel takes and what for, and py-spy looks 500
 times a second at what the worker does outside the kernel. What C code does for a module of ours
 counts as that module's. Last, strace counts the system calls of a call, where it is installed.
-Each of the three slows the worker down, so only shares and counts are taken from them. py-spy is
+Each of the three slows the worker down, so only shares and counts are taken from them, and of
+paced streams fewer are open meanwhile: all of them would be more than it can then do. py-spy is
 no part of Hubpo: ``make bench-peers`` installs it into a place of its own.
 """
 
@@ -29,6 +30,8 @@ from bench.subjects.hubpo import HUBPO
 from bench.subjects.processes import upstream
 
 RATE = 500
+MOST_WATCHED = 100
+"""Calls at once while the worker is looked at, so that it is not overloaded by that."""
 SMALLEST = 0.005
 """Share of a part that is shown by itself."""
 _FRAME = re.compile(r"(?P<name>.*) \((?P<file>[^():]+)(:(?P<line>\d+))?\)$")
@@ -84,7 +87,8 @@ def _options() -> argparse.Namespace:
 
 def _load(running: Running, case: Case, seconds: float) -> Load:
     work = job(running.port, [case.request(running.port)], case.answer)
-    work |= {"connections": case.connections or 32, "spread": case.spread, "seconds": seconds}
+    connections = min(case.connections or 32, MOST_WATCHED)
+    work |= {"connections": connections, "spread": case.spread, "seconds": seconds}
     load = Load("bench.load", work)
     load.await_start()
     return load
