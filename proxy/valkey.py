@@ -19,7 +19,13 @@ from contract.servers import Server
 Part = str | bytes | int
 
 # The stub says a tuple of one part where any number is taken.
-_pack = cast("Callable[[tuple[Part, ...]], bytes]", hiredis.pack_command)
+pack = cast("Callable[[tuple[Part, ...]], bytes]", hiredis.pack_command)
+
+
+def word(part: Part) -> bytes:
+    """One word of a command as it is sent."""
+    text = part if isinstance(part, bytes) else str(part).encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 class ValkeyError(Exception):
@@ -61,12 +67,16 @@ class Connection(asyncio.Protocol):
 
     def call(self, *parts: Part) -> asyncio.Future[Any]:
         """Sends a command now. The future holds the reply or raises ValkeyError."""
+        return self.send(pack(parts))
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """``call`` for a command that is packed already."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._transport is None or self.lost.done():
             future.set_exception(ValkeyError("The connection is closed."))
             return future
         self._waiting.append(future)
-        self._transport.write(_pack(parts))
+        self._transport.write(command)
         return future
 
     async def ask(self, *parts: Part, seconds: float = 2.0) -> Any:
@@ -81,7 +91,7 @@ class Connection(asyncio.Protocol):
     def subscribe(self, channel: str) -> None:
         """From here on every message goes to ``on_push``."""
         if self._transport is not None:
-            self._transport.write(_pack(("SUBSCRIBE", channel)))
+            self._transport.write(pack(("SUBSCRIBE", channel)))
 
     def close(self) -> None:
         if self._transport is not None:

@@ -17,9 +17,9 @@ from proxy.limits.books import Books
 from proxy.limits.held import Held
 from proxy.limits.items import Counter, Limits, Verdict
 from proxy.limits.link import Link, heed
-from proxy.limits.scripts import TAKE
+from proxy.limits.scripts import TAKE, number
 from proxy.limits.shares import Shares
-from proxy.valkey import Part, Redirected
+from proxy.valkey import Redirected, word
 
 IN_FLIGHT = 2
 """Calls on their way at once. Checks that come meanwhile are gathered for the next."""
@@ -54,7 +54,7 @@ class Batch:
         """``elsewhere`` takes the groups of a tenant whose keys are not here, in a cluster; there
         tenants may not share a script call. None: on a single server.
         """
-        self._worker = worker
+        self._worker = word(worker)
         self._link = link
         self._books = books
         self._shares = shares
@@ -120,44 +120,48 @@ class Batch:
             self._send(some)
 
     def _send(self, groups: list[Group], *, asking: bool = False) -> None:
-        keys: dict[str, int] = {}
-        arguments: list[Part] = [self._worker]
-        place = keys.setdefault
+        keys: list[bytes] = []
+        arguments = [self._worker]
+        key_count, words = 0, 1
         for group in groups:
             limits = group.limits
             if limits.until != inf:
                 limits.resolve(self._link.now())
-            group.counters = limits.counters
-            arguments += (len(group.waiting), len(group.counters))
+            keys.append(limits.keys)
+            key_count += limits.key_count
+            arguments.append(number(len(group.waiting)))
             if group.held:
-                self._ask_held(group, keys, arguments)
-                continue
-            for item, counter in zip(limits.items, group.counters, strict=True):
-                arguments += (place(counter.key, len(keys) + 1), 0, item.amount, counter.window)
+                words += self._ask_held(group, arguments)
+            else:
+                arguments.append(limits.plain_words)
+                words += 2 + 3 * limits.key_count
         self._flying += 1
         if asking:
             self._link.ask("ASKING").add_done_callback(heed)
-        call = self._link.call(TAKE, keys, arguments)
+        packed = b"".join(keys), b"".join(arguments)
+        call = self._link.send(TAKE.command(key_count + words, key_count, *packed))
         call.add_done_callback(lambda done: self._answered(done, groups))
 
-    def _ask_held(self, group: Group, keys: dict[str, int], arguments: list[Part]) -> None:
+    def _ask_held(self, group: Group, arguments: list[bytes]) -> int:
+        """How many words were added, with the one before."""
         limits = group.limits
-        place = keys.setdefault
+        group.counters = limits.counters
         units = group.held[0].units
         shares = self._shares.of(limits, group.counters) if limits.leased else ()
-        for index, (item, counter) in enumerate(zip(limits.items, group.counters, strict=True)):
-            key = place(counter.key, len(keys) + 1)
+        arguments.append(number(len(limits.items)))
+        words = 2 + 3 * len(limits.items)
+        for index, (item, head) in enumerate(zip(limits.items, limits.heads, strict=True)):
+            arguments.append(head)
             if item.measure == "calls" and not shares:
-                arguments += (key, 0, item.amount, counter.window)
                 continue
-            held = place(counter.held, len(keys) + 1)
-            marker = place(counter.marker, len(keys) + 1) if counter.marker else 0
             unit, wanted = units[index], -1
             if shares:
                 wanted = shares[index].wanted(unit)
                 shares[index].report(self._books)
                 unit = -1 if item.measure == "calls" else unit
-            arguments += (key, held, item.amount, counter.window, unit, wanted, marker)
+            arguments += (number(unit), number(wanted))
+            words += 2
+        return words
 
     def _answered(self, done: asyncio.Future[list[list[int]]], groups: list[Group]) -> None:
         self._flying -= 1

@@ -10,6 +10,7 @@ from msgspec import Struct
 from contract.keys import limit_counter, limit_held, limits_rebuilt
 from contract.periods import period_at
 from contract.policies import Measure
+from proxy.valkey import word
 
 if TYPE_CHECKING:
     from proxy.limits.shares import Share
@@ -84,14 +85,17 @@ class Item(Struct, eq=False):
 class Limits:
     """What one call must pass, all or nothing. Compared by identity, so keep and reuse it.
 
+    ``keys`` and ``heads``, one of these for each limit, are what the script ``take`` is told
+    of the counters, packed: with thousands of tenants what calls ask has nothing in common.
+
     ``leased``: every limit draws shares; beside an exact one, leased ones are exact too.
     ``plain``: otherwise, every unit is one and spent at once.
     ``closed``: a call is refused while it cannot be counted.
     """
 
     __slots__ = (
-        "calls", "closed", "counters", "items", "leased",
-        "ones", "plain", "shares", "tenant_id", "until",
+        "calls", "closed", "counters", "heads", "items", "key_count", "keys", "leased",
+        "ones", "plain", "plain_words", "shares", "tenant_id", "until",
     )  # fmt: skip
 
     def __init__(self, items: tuple[Item, ...]) -> None:
@@ -104,6 +108,11 @@ class Limits:
         self.closed = any(item.money for item in items)
         self.counters: tuple[Counter, ...] = ()
         self.until = -inf
+        self.keys = b""
+        self.key_count = 0
+        self.heads: tuple[bytes, ...] = ()
+        self.plain_words = b""
+        """Of plain limits, what follows the number of calls."""
         self.shares: tuple[Share, ...] = ()
         """The limiter's, for as long as the counters are the same."""
 
@@ -113,7 +122,22 @@ class Limits:
             self.counters = tuple(item.counter(now) for item in self.items)
             self.until = min(counter.until for counter in self.counters)
             self.shares = ()
+            self._pack()
         return self.counters
+
+    def _pack(self) -> None:
+        keys: list[str] = []
+        heads = []
+        for item, counter in zip(self.items, self.counters, strict=True):
+            more = [] if item.measure == "calls" and not self.leased else [counter.held]
+            if more and counter.marker:
+                more.append(counter.marker)
+            keys += (counter.key, *more)
+            heads.append(word(len(more)) + word(item.amount) + word(counter.window))
+        self.keys = b"".join(map(word, keys))
+        self.key_count = len(keys)
+        self.heads = tuple(heads)
+        self.plain_words = b"".join((word(len(heads)), *heads))
 
 
 class Verdict(Struct, frozen=True):

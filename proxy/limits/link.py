@@ -16,7 +16,7 @@ from typing import Any
 
 from proxy.limits.counts import Counts
 from proxy.limits.scripts import ALL, Script
-from proxy.valkey import Connection, Part, Redirected, ValkeyError
+from proxy.valkey import Connection, Part, Redirected, ValkeyError, pack
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +68,14 @@ class Link:
 
         ``keys``: each with its place, counted from 1.
         """
+        return self.send(pack(("EVALSHA", script.sha, len(keys), *keys, *arguments)))
+
+    def send(self, command: bytes) -> asyncio.Future[Any]:
+        """``call`` for a script call that is packed already."""
         connection = self._connection
         if connection is None:
             return self._away()
-        call = connection.call("EVALSHA", script.sha, len(keys), *keys, *arguments)
+        call = connection.send(command)
         self._sent.append(self._loop.time())
         call.add_done_callback(self._answered)
         if self._watch is None:

@@ -1,9 +1,9 @@
 -- Decides a batch of checks. Each is: how many calls want the same, how many limits there are, and
--- for each limit the index of its counter's key, that of what is held (0: the units are spent at
--- once), the amount and the window. Where units are held, three more: the units of one call (-1: one
--- that is spent at once, and only the share is held), how many more to hold for later calls (a
--- share; -1: none), and the index of the key that must exist before a calendar counter is believed
--- (0: none).
+-- for each limit how many keys it has besides its counter's, the amount and the window. The second
+-- key is that of what is held; without it the units are spent at once. The third must exist before
+-- a calendar counter is believed. Where units are held, two more: the units of one call (-1: one
+-- that is spent at once, and only the share is held), and how many more to hold for later calls (a
+-- share; -1: none). The keys are in the order of the limits that have them.
 --
 -- Each is answered with: how many calls may go, the number of the limit that refuses for the
 -- longest (0: none), the microseconds until it may grant one (-1: never, -2: its counter is not
@@ -44,25 +44,23 @@ local function refusal(parts, granted)
   return tight, longest
 end
 
-local a = 2
+local a, k = 2, 1
 
 local function read_part()
-  local key, other, limit = KEYS[tonumber(ARGV[a])], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local key, more, limit = KEYS[k], tonumber(ARGV[a]), tonumber(ARGV[a + 1])
   limit = math.min(limit, MOST)
-  local part = {key = key, limit = limit, unit = 1, c = spending(key, tonumber(ARGV[a + 3]))}
-  a = a + 4
+  local part = {key = key, limit = limit, unit = 1, c = spending(key, tonumber(ARGV[a + 2]))}
   part.free = limit - part.c.n - part.c.taken
-  if other > 0 then
-    part.unit, part.share = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
+  if more > 0 then
+    part.unit, part.share = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
     part.spent = part.unit < 0
     part.unit = math.abs(part.unit)
-    local marker = tonumber(ARGV[a + 2])
-    a = a + 3
-    part.held = KEYS[other]
-    part.h = holding(part.held)
+    part.h = holding(KEYS[k + 1])
     part.free = part.free - part.h.n - part.h.taken
-    part.unknown = marker > 0 and redis.call('EXISTS', KEYS[marker]) == 0
+    part.unknown = more > 1 and redis.call('EXISTS', KEYS[k + 2]) == 0
+    a = a + 2
   end
+  a, k = a + 3, k + 1 + more
   return part
 end
 
