@@ -61,7 +61,7 @@ class Balance:
         if count == 0:
             return None
         circuits = self._health.circuits
-        if count == 1 and not tried and order[0].id not in circuits:
+        if count == 1 and not tried and not (circuits and order[0].id in circuits):
             return order[0]
         now = self._health.clock()
         start = self._health.turn(name) if count > 1 else 0

@@ -22,7 +22,7 @@ from proxy.errors import BodyTooLarge
 if TYPE_CHECKING:
     from proxy.known import Known
     from proxy.policies.settlement import Reservation
-    from proxy.runtime import ModelRuntime
+    from proxy.runtime import Caller, ModelRuntime
     from proxy.snapshot import ApiRuntime, RouteRuntime, SubscriptionRuntime, TenantRuntime
     from proxy.upstream.response import Response
     from proxy.usage.journal import Journal
@@ -83,8 +83,7 @@ class Exchange:
     route: RouteRuntime | None = None
     params: dict[str, str] = {}
     rest: str = ""
-    key: ApiKey | None = None
-    application: Application | None = None
+    caller: Caller | None = None
     subscription: SubscriptionRuntime | None = None
     plan: Plan | None = None
     drop_authorization: bool = False
@@ -180,6 +179,16 @@ class Exchange:
     def drop(self) -> None:
         """Ends the connection: the answer cannot be completed."""
         raise NotImplementedError
+
+    # Who calls
+
+    @property
+    def key(self) -> ApiKey | None:
+        return self.caller.key if self.caller is not None else None
+
+    @property
+    def application(self) -> Application | None:
+        return self.caller.application if self.caller is not None else None
 
     # The request's body
 
@@ -296,7 +305,7 @@ class Exchange:
         """The usage event, or its first fields, as known before the call goes upstream."""
         if self.model_id or self.end_user:
             return self.event()
-        tenant, api, route = self.tenant, self.api, self.route
+        tenant, api, route, caller = self.tenant, self.api, self.route, self.caller
         return (
             self.id,
             self.at,
@@ -307,8 +316,8 @@ class Exchange:
             "",
             api.id if api is not None else "",
             route.id if route is not None else "",
-            self.application.id if self.application is not None else "",
-            self.key.id if self.key is not None else "",
+            caller.application.id if caller is not None else "",
+            caller.key.id if caller is not None else "",
             self.plan.id if self.plan is not None else "",
         )
 
@@ -320,7 +329,7 @@ class Exchange:
 
     def event(self) -> UsageEvent:
         """The usage event as things stand now."""
-        tenant, api, route = self.tenant, self.api, self.route
+        tenant, api, route, caller = self.tenant, self.api, self.route, self.caller
         event = UsageEvent(
             self.id,
             self.at,
@@ -331,8 +340,8 @@ class Exchange:
             self.error_code,
             api.id if api is not None else "",
             route.id if route is not None else "",
-            self.application.id if self.application is not None else "",
-            self.key.id if self.key is not None else "",
+            caller.application.id if caller is not None else "",
+            caller.key.id if caller is not None else "",
             self.plan.id if self.plan is not None else "",
             self.request_bytes,
             self.response_bytes,

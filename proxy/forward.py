@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from contract.snapshot import Target, Upstream
+from contract.snapshot import Target
 from proxy import retry
 from proxy.errors import NoHealthyTarget, UpstreamError
 from proxy.runtime import ApiRuntime, UpstreamRuntime
@@ -72,8 +72,8 @@ async def _send(
     body: bytes | AsyncIterator[bytes],
 ) -> Response:
     """The head of the first answer that can be had and passed on. Raises UpstreamError."""
-    spec, route, balance = upstream.upstream, exchange.route, gateway.balance
-    timeouts = spec.timeouts
+    route, balance, health = exchange.route, gateway.balance, gateway.health
+    timeouts = upstream.timeouts
     if route is not None and route.timeouts is not None:
         timeouts = route.timeouts
     until = 0.0
@@ -85,17 +85,17 @@ async def _send(
     budget = upstream.budget
     if budget is None:
         name = f"{api.tenant_id}:{upstream.id}"
-        budget = upstream.budget = gateway.health.budget(name)
+        budget = upstream.budget = health.budget(name)
     target: Target | None = balance.pick(upstream.id, upstream.order)
     if target is None:
         raise NoHealthyTarget
     tried: list[str] = []
     while True:
         budget.calls += 1
-        lane = upstream.lanes.get(target.id)
+        lane = upstream.lane or upstream.lanes.get(target.id)
         if lane is None or lane.dropped:
-            lane = upstream.lanes[target.id] = _lane(exchange, gateway.pool, spec, target)
-        host = exchange.headers.get(b"host", lane.host) if spec.preserve_host else lane.host
+            lane = _lane(exchange, gateway.pool, upstream, target)
+        host = exchange.headers.get(b"host", lane.host) if upstream.preserve_host else lane.host
         where = target.path.encode() + path if target.path else path
         head = b"%b %b HTTP/1.1\r\nhost: %b\r\n%b" % (method.encode(), where, host, fields)
         failure: UpstreamError | int
@@ -105,17 +105,18 @@ async def _send(
             )
         except UpstreamError as error:
             failure = error
-            failed = retry.is_failure(error, spec.breaker)
+            failed = retry.is_failure(error, upstream.upstream.breaker)
         else:
             failure = response.status
             if failure < 500:
-                gateway.health.succeeded(target.id)
+                if health.circuits:
+                    health.succeeded(target.id)
                 return response
-            failed = spec.breaker.on_status
+            failed = upstream.upstream.breaker.on_status
             if not failed:
-                gateway.health.succeeded(target.id)
+                health.succeeded(target.id)
         if failed:
-            gateway.health.failed(target.id, spec.breaker, api.tenant_id)
+            health.failed(target.id, upstream.upstream.breaker, api.tenant_id)
         tried.append(target.id)
         following = None
         if not until or asyncio.get_running_loop().time() < until:
@@ -154,9 +155,13 @@ def _following(
     return target if upstream.budget.take(rule, gateway.health.clock()) else None
 
 
-def _lane(exchange: Exchange, pool: Pool, spec: Upstream, target: Target) -> Lane:
-    private_ok = exchange.tenant is not None and exchange.tenant.private_ok
-    return pool.lane(target, spec.tls_verify, private_ok, spec.max_connections, spec.max_waiting)
+def _lane(exchange: Exchange, pool: Pool, upstream: UpstreamRuntime, target: Target) -> Lane:
+    spec, private_ok = upstream.upstream, exchange.tenant is not None and exchange.tenant.private_ok
+    lane = pool.lane(target, spec.tls_verify, private_ok, spec.max_connections, spec.max_waiting)
+    upstream.lanes[target.id] = lane
+    if len(upstream.order) == 1:
+        upstream.lane = lane
+    return lane
 
 
 def _path(exchange: Exchange) -> bytes:

@@ -171,10 +171,11 @@ class Gateway:
             exchange.api, route = api, api.base
             exchange.route = route
         if api.key_required:
-            found = subscription.require(exchange, tenant, api)
+            caller = exchange.caller
+            found = subscription.require(caller, api)
             exchange.subscription = found
             exchange.plan = found.plan
-            return found.steps(route, exchange.application, exchange.key)  # type: ignore[arg-type]
+            return found.steps(route, caller)  # type: ignore[arg-type]
         return route.open_steps
 
     async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:

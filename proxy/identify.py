@@ -69,7 +69,7 @@ def _candidates(exchange: Exchange, holder: Holder) -> list[bytes]:
 
 
 def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> None:
-    """Sets key and application. Raises ApiKeyMissing, ApiKeyUnknown, ApiKeyExpired.
+    """Sets the caller. Raises ApiKeyMissing, ApiKeyUnknown, ApiKeyExpired.
 
     The API's header goes first, then its query parameter, then a Bearer token: beside
     either of them, that one is the upstream's own. An API that needs no key takes a
@@ -77,7 +77,7 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
     """
     known = exchange.known
     if known is not None and known.api is api:
-        exchange.key, exchange.application = known.key, known.application
+        exchange.caller = known.caller
         exchange.drop_authorization = known.drop_authorization
         return
     headers = exchange.headers
@@ -110,10 +110,9 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         if api.key_required:
             raise ApiKeyExpired
         return
-    exchange.key = key
-    exchange.application = found.application
+    exchange.caller = found
     if known is not None and key.expires_at is None and api.key_query is None and not in_query:
-        known.api, known.key, known.application = api, key, exchange.application
+        known.api, known.caller = api, found
         known.drop_authorization = exchange.drop_authorization
         known.passed = None
 

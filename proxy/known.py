@@ -10,8 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from contract.snapshot import ApiKey, Application
-    from proxy.runtime import ApiRuntime
+    from proxy.runtime import ApiRuntime, Caller
     from proxy.snapshot import Site
 
 MOST = 16_384
@@ -25,13 +24,12 @@ class Known:
     ``api`` is None until its caller is known, ``passed`` until a call was forwarded.
     """
 
-    __slots__ = ("api", "application", "by_host", "drop_authorization", "key", "passed", "site")
+    __slots__ = ("api", "by_host", "caller", "drop_authorization", "passed", "site")
 
     def __init__(self, site: Site, *, by_host: bool) -> None:
         self.site = site
         self.by_host = by_host
         self.api: ApiRuntime | None = None
-        self.key: ApiKey | None = None
-        self.application: Application | None = None
+        self.caller: Caller | None = None
         self.drop_authorization = False
         self.passed: bytes | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
@@ -21,7 +22,6 @@ from contract.snapshot import (
     Plan,
     Route,
     SnapshotError,
-    Subscription,
     SubscriptionStatus,
     Target,
     TenantSnapshot,
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MOST_SPECIAL = 256
+"""Routes and keys with policies of their own whose steps one subscription remembers. A step takes
+about 1.5 KB."""
 _PIECE = 200
 """Routes or subscriptions that are made ready in one go: half a millisecond."""
 
@@ -84,16 +87,29 @@ class RouteRuntime(Struct, eq=False, gc=False):
     retries: int | None = None
 
 
-class UpstreamRuntime:
-    """``order`` is one round of the balancing; ``lanes`` are the pool's, by target id."""
+@lru_cache(maxsize=1024)
+def _same(timeouts: Timeouts) -> Timeouts:
+    """One object for all that are equal: most are, and a thousand tenants have a thousand."""
+    return timeouts
 
-    __slots__ = ("budget", "id", "lanes", "order", "upstream")
+
+class UpstreamRuntime:
+    """``order`` is one round of the balancing; ``lanes`` are the pool's, by target id, and
+    ``lane`` is that of the only target.
+    """
+
+    __slots__ = (
+        "budget", "id", "lane", "lanes", "order", "preserve_host", "timeouts", "upstream",
+    )  # fmt: skip
 
     def __init__(self, upstream: Upstream) -> None:
         self.id = upstream.id
         self.upstream = upstream
         self.order: tuple[Target, ...] = sequence(upstream.targets)
         self.lanes: dict[str, Lane] = {}
+        self.lane: Lane | None = None
+        self.preserve_host = upstream.preserve_host
+        self.timeouts = _same(upstream.timeouts)
         self.budget: RetryBudget | None = None
         """The one of ``health``, once it is known."""
 
@@ -182,16 +198,32 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
 
     id: str
     status: SubscriptionStatus
-    subscription: Subscription
     plan: Plan
-    _steps: dict[str, tuple[Step, ...]] = {}
+    _steps: tuple[Step, ...] | None = None
+    """Of keys and routes without policies of their own."""
+    _special: dict[str, tuple[Step, ...]] | None = None
 
-    def steps(self, route: RouteRuntime, application: Application, key: ApiKey) -> tuple[Step, ...]:
-        """What calls of this subscription, whose application it is, must pass."""
-        known = f"{route.ruled} {key.id}" if key.policies else route.ruled
-        steps = self._steps.get(known)
+    def steps(self, route: RouteRuntime, caller: Caller) -> tuple[Step, ...]:
+        """What calls of this subscription, whose application the caller is of, must pass."""
+        key = caller.key
+        if route.ruled or key.policies:
+            return self._special_steps(route, caller)
+        steps = self._steps
         if steps is None:
-            steps = self._steps[known] = compile_steps(*self.rules(route, application, key))
+            steps = self._steps = compile_steps(*self.rules(route, caller.application, key))
+        return steps
+
+    def _special_steps(self, route: RouteRuntime, caller: Caller) -> tuple[Step, ...]:
+        known = self._special
+        if known is None:
+            known = self._special = {}
+        key = caller.key
+        name = f"{route.ruled} {key.id}" if key.policies else route.ruled
+        steps = known.get(name)
+        if steps is None:
+            if len(known) >= MOST_SPECIAL:
+                known.clear()
+            steps = known[name] = compile_steps(*self.rules(route, caller.application, key))
         return steps
 
     def rules(
@@ -221,10 +253,11 @@ Listening = Listen[ApiRuntime, Match]
 
 
 class Caller(Struct, eq=False, gc=False):
-    """Who a key stands for."""
+    """Who a key stands for. ``uses``: what the application is subscribed to, by API."""
 
     key: ApiKey
     application: Application
+    uses: dict[str, SubscriptionRuntime]
 
 
 class TenantRuntime:
@@ -281,8 +314,9 @@ class TenantRuntime:
 
     def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.applications: dict[str, Application] = {a.id: a for a in snapshot.applications}
+        uses: dict[str, dict[str, SubscriptionRuntime]] = {id_: {} for id_ in self.applications}
         self.keys: dict[bytes, Caller] = {
-            key.digest: Caller(key, self.applications[key.application_id])
+            key.digest: Caller(key, self.applications[key.application_id], uses[key.application_id])
             for key in snapshot.keys
             if key.application_id in self.applications
         }
@@ -298,7 +332,8 @@ class TenantRuntime:
             plan = self.plans[item.plan_id]
             use = ids.get(item.application_id, ""), ids.get(item.api_id, "")
             if "" not in use:
-                self.subscriptions[use] = SubscriptionRuntime(item.id, item.status, item, plan)
+                found = SubscriptionRuntime(item.id, item.status, plan)
+                self.subscriptions[use] = uses[use[0]][use[1]] = found
         self.upstreams = {item.id: UpstreamRuntime(item) for item in snapshot.upstreams}
         self.prompts = {prompt.id: CompiledPrompt(prompt) for prompt in snapshot.prompts}
         self.providers = {

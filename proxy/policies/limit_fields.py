@@ -6,6 +6,7 @@ limit's own unit, which ``qu`` names where it is not calls.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from proxy.errors import GatewayError
@@ -34,22 +35,23 @@ _DAYS = {"day": 86_400, "month": 2_592_000}
 
 
 class Told:
-    """Of the limits of one place, in their order."""
+    """Of the limits of one place, in their order: their names, and what they allow."""
 
-    __slots__ = ("_items", "_policy", "_state")
+    __slots__ = ("_policy", "_state")
 
-    def __init__(self, items: tuple[Item, ...]) -> None:
-        self._items = items
-        self._policy = (b"ratelimit-policy", ", ".join(map(_policy, items)).encode())
-        self._state = ", ".join(f'"{item.name}";r=%d' for item in items).encode()
+    def __init__(self, names: tuple[str, ...], policies: tuple[str, ...]) -> None:
+        self._policy = (b"ratelimit-policy", ", ".join(policies).encode())
+        self._state = ", ".join(f'"{name}";r=%d' for name in names).encode()
 
     def allow(self, exchange: Exchange, verdict: Verdict) -> None:
         """Tells with the answer what is left."""
         left = (b"ratelimit", self._state % (*verdict.remaining,))
         exchange.added_headers = [self._policy, left]
 
-    def refusal(self, verdict: Verdict, units: Sequence[int]) -> GatewayError:
-        item = self._items[verdict.tight]
+    def refusal(
+        self, items: tuple[Item, ...], verdict: Verdict, units: Sequence[int]
+    ) -> GatewayError:
+        item = items[verdict.tight]
         if verdict.wait == UNKNOWN:
             return LimitsUnavailable()
         left = verdict.remaining[verdict.tight]
@@ -62,6 +64,14 @@ class Told:
             error = QuotaExceeded
         told = [self._policy, (b"ratelimit", state)]
         return error(item, units[verdict.tight], left, seconds, told)
+
+
+def tell(items: tuple[Item, ...]) -> Told:
+    """The same object for all places whose limits are called alike: there are thousands."""
+    return _told(tuple(item.name for item in items), tuple(map(_policy, items)))
+
+
+_told = lru_cache(maxsize=1024)(Told)
 
 
 def _policy(item: Item) -> str:

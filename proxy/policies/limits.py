@@ -13,7 +13,7 @@ from contract.policies import Limit
 from proxy.limits import AnyLimiter, Held, Item, Limits, Verdict
 from proxy.limits.errors import LimitsUnavailable
 from proxy.policies import end_user
-from proxy.policies.limit_fields import Told
+from proxy.policies.limit_fields import tell
 from proxy.policies.limit_items import Rules
 from proxy.policies.place import Place
 from proxy.policies.settlement import Reservation
@@ -28,14 +28,25 @@ MOST_BOUND = 4096
 
 
 class Bound:
-    """The limits of a place for one key and one end user, of whom ``user`` is the digest."""
+    """The limits of a place for one key and one end user, of whom ``user`` is the digest.
+
+    ``check`` is the step of plain ones: the commonest, and so the shortest.
+    """
 
     __slots__ = ("limits", "told", "user")
 
     def __init__(self, items: tuple[Item, ...], user: str = "") -> None:
         self.limits = Limits(items)
-        self.told = Told(items)
+        self.told = tell(items)
         self.user = user
+
+    def check(self, exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
+        limiter = gateway.limiter
+        answer = limiter.check(self.limits)
+        if answer is not None:
+            return _wait(exchange, limiter, answer, self)
+        _away(limiter, self.limits)
+        return None
 
 
 def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # noqa: A001
@@ -45,22 +56,7 @@ def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # n
     if rules.by_key or rules.by_user:
         return _bound_step(rules, place)
     bound = Bound(rules.items())
-    return _plain_step(bound) if bound.limits.plain else _step(bound)
-
-
-def _plain_step(bound: Bound) -> Step:
-    """The commonest, and so the shortest: calls only, counted at once."""
-    limits = bound.limits
-
-    def step(exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
-        limiter = gateway.limiter
-        answer = limiter.check(limits)
-        if answer is not None:
-            return _wait(exchange, limiter, answer, bound)
-        _away(limiter, limits)
-        return None
-
-    return step
+    return bound.check if bound.limits.plain else _step(bound)
 
 
 def _step(bound: Bound) -> Step:
@@ -127,7 +123,7 @@ async def _wait(
     limiter.counts.refusals += 1
     reservation = exchange.reservation
     units = bound.limits.ones if reservation is None else reservation.held.units
-    raise bound.told.refusal(verdict, units)
+    raise bound.told.refusal(bound.limits.items, verdict, units)
 
 
 def _away(limiter: AnyLimiter, limits: Limits) -> None:

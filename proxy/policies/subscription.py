@@ -17,8 +17,7 @@ from proxy.errors import (
 )
 
 if TYPE_CHECKING:
-    from proxy.exchange import Exchange
-    from proxy.runtime import ApiRuntime, SubscriptionRuntime, TenantRuntime
+    from proxy.runtime import ApiRuntime, Caller, SubscriptionRuntime
 
 _REFUSALS: dict[str, type[Forbidden]] = {
     "pending": SubscriptionPending,
@@ -27,10 +26,9 @@ _REFUSALS: dict[str, type[Forbidden]] = {
 }
 
 
-def require(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> SubscriptionRuntime:
-    """The approved subscription of the exchange's application to ``api``. Raises Forbidden."""
-    application = exchange.application
-    found = tenant.subscriptions.get((application.id, api.id)) if application else None
+def require(caller: Caller | None, api: ApiRuntime) -> SubscriptionRuntime:
+    """The approved subscription of the caller's application to ``api``. Raises Forbidden."""
+    found = caller.uses.get(api.id) if caller is not None else None
     if found is None:
         raise SubscriptionMissing
     if found.status != "approved":

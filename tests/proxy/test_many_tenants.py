@@ -161,9 +161,7 @@ def test_routes_without_policies_share_their_steps_and_others_have_their_own() -
     subscribed = runtime.subscriptions["app", "orders"]
     table = runtime.apis["orders"].routes
     found = [table.find(path, "GET", set()) for path in (["0", "x"], ["1", "x"], ["last"])]
-    first, second, last = (
-        subscribed.steps(match[0], caller.application, caller.key) for match in found if match
-    )
+    first, second, last = (subscribed.steps(match[0], caller) for match in found if match)
     assert first is second
     assert (len(first), len(last)) == (0, 1)
 
@@ -185,7 +183,7 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         api = runtime.apis["orders"]
         caller = runtime.keys[keys.digest("hub_large")]
         subscribed = runtime.subscriptions["app", "orders"]
-        subscribed.steps(api.base, caller.application, caller.key)
+        subscribed.steps(api.base, caller)
         runtime.listen.remember("GET", b"/orders", (api, api.base, {}, ""))
         return tracemalloc.get_traced_memory()[0]
 
