@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from contract.snapshot import ApiKey, Application, Plan
+from contract.snapshot import ApiKey, Application
 from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
 
@@ -85,7 +85,6 @@ class Exchange:
     rest: str = ""
     caller: Caller | None = None
     subscription: SubscriptionRuntime | None = None
-    plan: Plan | None = None
     drop_authorization: bool = False
 
     body_limit: int | None = None
@@ -305,7 +304,8 @@ class Exchange:
         """The usage event, or its first fields, as known before the call goes upstream."""
         if self.model_id or self.end_user:
             return self.event()
-        tenant, api, route, caller = self.tenant, self.api, self.route, self.caller
+        tenant, api, route = self.tenant, self.api, self.route
+        caller, use = self.caller, self.subscription
         return (
             self.id,
             self.at,
@@ -316,9 +316,9 @@ class Exchange:
             "",
             api.id if api is not None else "",
             route.id if route is not None else "",
-            caller.application.id if caller is not None else "",
-            caller.key.id if caller is not None else "",
-            self.plan.id if self.plan is not None else "",
+            caller.application_id if caller is not None else "",
+            caller.key_id if caller is not None else "",
+            use.plan_id if use is not None else "",
         )
 
     @property
@@ -329,7 +329,8 @@ class Exchange:
 
     def event(self) -> UsageEvent:
         """The usage event as things stand now."""
-        tenant, api, route, caller = self.tenant, self.api, self.route, self.caller
+        tenant, api, route = self.tenant, self.api, self.route
+        caller, use = self.caller, self.subscription
         event = UsageEvent(
             self.id,
             self.at,
@@ -340,9 +341,9 @@ class Exchange:
             self.error_code,
             api.id if api is not None else "",
             route.id if route is not None else "",
-            caller.application.id if caller is not None else "",
-            caller.key.id if caller is not None else "",
-            self.plan.id if self.plan is not None else "",
+            caller.application_id if caller is not None else "",
+            caller.key_id if caller is not None else "",
+            use.plan_id if use is not None else "",
             self.request_bytes,
             self.response_bytes,
             (perf_counter_ns() - self.started) // 1000,

@@ -174,7 +174,6 @@ class Gateway:
             caller = exchange.caller
             found = subscription.require(caller, api)
             exchange.subscription = found
-            exchange.plan = found.plan
             return found.steps(route, caller)  # type: ignore[arg-type]
         return route.open_steps
 

@@ -105,13 +105,13 @@ def application(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> N
         if api.key_required:
             raise ApiKeyUnknown
         return
-    key = found.key
-    if key.expires_at is not None and key.expires_at <= time():
+    ends = found.expires_at
+    if ends is not None and ends <= time():
         if api.key_required:
             raise ApiKeyExpired
         return
     exchange.caller = found
-    if known is not None and key.expires_at is None and api.key_query is None and not in_query:
+    if known is not None and ends is None and api.key_query is None and not in_query:
         known.api, known.caller = api, found
         known.drop_authorization = exchange.drop_authorization
         known.passed = None

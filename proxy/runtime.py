@@ -198,6 +198,7 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
 
     id: str
     status: SubscriptionStatus
+    plan_id: str
     plan: Plan
     _steps: tuple[Step, ...] | None = None
     """Of keys and routes without policies of their own."""
@@ -205,43 +206,39 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
 
     def steps(self, route: RouteRuntime, caller: Caller) -> tuple[Step, ...]:
         """What calls of this subscription, whose application the caller is of, must pass."""
-        key = caller.key
-        if route.ruled or key.policies:
+        if route.ruled or caller.ruled:
             return self._special_steps(route, caller)
         steps = self._steps
         if steps is None:
-            steps = self._steps = compile_steps(*self.rules(route, caller.application, key))
+            steps = self._steps = compile_steps(*self.rules(route, caller))
         return steps
 
     def _special_steps(self, route: RouteRuntime, caller: Caller) -> tuple[Step, ...]:
         known = self._special
         if known is None:
             known = self._special = {}
-        key = caller.key
-        name = f"{route.ruled} {key.id}" if key.policies else route.ruled
+        name = f"{route.ruled} {caller.key_id}" if caller.ruled else route.ruled
         steps = known.get(name)
         if steps is None:
             if len(known) >= MOST_SPECIAL:
                 known.clear()
-            steps = known[name] = compile_steps(*self.rules(route, caller.application, key))
+            steps = known[name] = compile_steps(*self.rules(route, caller))
         return steps
 
-    def rules(
-        self, route: RouteRuntime, application: Application, key: ApiKey
-    ) -> tuple[Place, Policies]:
+    def rules(self, route: RouteRuntime, caller: Caller) -> tuple[Place, Policies]:
         """The policies of tenant, API, route, plan, application and key, and where they apply."""
         place = structs.replace(
             route.place,
-            application_id=application.id,
+            application_id=caller.application_id,
             subscription_id=self.id,
-            plan_id=self.plan.id,
-            key_id=key.id if key.policies else "",
+            plan_id=self.plan_id,
+            key_id=caller.key_id if caller.ruled else "",
         )
         policies = (
             *route.policies,
             *(("plan", policy) for policy in self.plan.policies),
-            *(("application", policy) for policy in application.policies),
-            *(("key", policy) for policy in key.policies),
+            *(("application", policy) for policy in caller.application.policies),
+            *(("key", policy) for policy in caller.key.policies),
         )
         return place, policies
 
@@ -252,12 +249,30 @@ Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
 Listening = Listen[ApiRuntime, Match]
 
 
-class Caller(Struct, eq=False, gc=False):
-    """Who a key stands for. ``uses``: what the application is subscribed to, by API."""
+Uses = dict[str, SubscriptionRuntime]
+"""What an application is subscribed to, by API."""
 
+
+class Caller(Struct, eq=False, gc=False):
+    """Who a key stands for. What most calls need is here itself: with a thousand tenants every
+    further object is one that has to be fetched from memory.
+    """
+
+    application_id: str
+    key_id: str
+    expires_at: float | None
+    ruled: bool
+    """The key has policies of its own."""
+    uses: Uses
     key: ApiKey
     application: Application
-    uses: dict[str, SubscriptionRuntime]
+
+
+def _caller(key: ApiKey, application: Application, uses: dict[str, Uses]) -> Caller:
+    own = bool(key.policies)
+    return Caller(
+        application.id, key.id, key.expires_at, own, uses[application.id], key, application
+    )
 
 
 class TenantRuntime:
@@ -280,7 +295,6 @@ class TenantRuntime:
         "providers",
         "slug",
         "snapshot",
-        "subscriptions",
         "suspended",
         "upstreams",
     )
@@ -314,26 +328,23 @@ class TenantRuntime:
 
     def _index(self, snapshot: TenantSnapshot, sealer: Sealer | None) -> Iterator[None]:
         self.applications: dict[str, Application] = {a.id: a for a in snapshot.applications}
-        uses: dict[str, dict[str, SubscriptionRuntime]] = {id_: {} for id_ in self.applications}
+        uses: dict[str, Uses] = {id_: {} for id_ in self.applications}
         self.keys: dict[bytes, Caller] = {
-            key.digest: Caller(key, self.applications[key.application_id], uses[key.application_id])
+            key.digest: _caller(key, self.applications[key.application_id], uses)
             for key in snapshot.keys
             if key.application_id in self.applications
         }
         yield
         self.plans: dict[str, Plan] = {plan.id: plan for plan in snapshot.plans}
         # The very strings that calls look them up by: equal ones would have to be compared.
-        ids = {application: application for application in self.applications}
-        ids |= {api.id: api.id for api in snapshot.apis}
-        self.subscriptions: dict[tuple[str, str], SubscriptionRuntime] = {}
+        ids = {api.id: api.id for api in snapshot.apis}
         for number, item in enumerate(snapshot.subscriptions):
             if number % _PIECE == 0:
                 yield
             plan = self.plans[item.plan_id]
-            use = ids.get(item.application_id, ""), ids.get(item.api_id, "")
-            if "" not in use:
-                found = SubscriptionRuntime(item.id, item.status, plan)
-                self.subscriptions[use] = uses[use[0]][use[1]] = found
+            if item.application_id in uses and item.api_id in ids:
+                use = SubscriptionRuntime(item.id, item.status, plan.id, plan)
+                uses[item.application_id][ids[item.api_id]] = use
         self.upstreams = {item.id: UpstreamRuntime(item) for item in snapshot.upstreams}
         self.prompts = {prompt.id: CompiledPrompt(prompt) for prompt in snapshot.prompts}
         self.providers = {

@@ -82,28 +82,28 @@ def _door(exchange: Exchange, tenant: TenantRuntime, model: ModelRuntime) -> Api
     """
     offered = [tenant.apis[id_] for id_ in model.model.api_ids if id_ in tenant.apis]
     for api in offered:
-        if _open(exchange, tenant, api):
+        if _open(exchange, api):
             return api
-    application = exchange.application
+    caller = exchange.caller
     for api in offered:
-        if application is not None and (application.id, api.id) in tenant.subscriptions:
+        if caller is not None and api.id in caller.uses:
             return api
     return offered[0] if offered else None
 
 
-def _open(exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime) -> bool:
+def _open(exchange: Exchange, api: ApiRuntime) -> bool:
     if not api.key_required:
         return True
-    if exchange.application is None:
+    if exchange.caller is None:
         return False
-    subscription = tenant.subscriptions.get((exchange.application.id, api.id))
+    subscription = exchange.caller.uses.get(api.id)
     return subscription is not None and subscription.status == "approved"
 
 
 def _mine(exchange: Exchange) -> Iterator[ModelRuntime]:
     """The models that the application may use."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
-    allowed = {api.id for api in tenant.apis.values() if _open(exchange, tenant, api)}
+    allowed = {api.id for api in tenant.apis.values() if _open(exchange, api)}
     for model in tenant.models.values():
         if not allowed.isdisjoint(model.model.api_ids):
             yield model

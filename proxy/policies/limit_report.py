@@ -26,7 +26,7 @@ from proxy.valkey import ValkeyError
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
-    from proxy.runtime import ApiRuntime, RouteRuntime, TenantRuntime
+    from proxy.runtime import ApiRuntime, Caller, RouteRuntime, TenantRuntime
 
 RESERVED = Api("", "Limits", "limits", "/v1/limits")
 """Its calls are recorded as those of no API."""
@@ -57,9 +57,10 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
 def _applying(exchange: Exchange) -> list[tuple[Item, ApiRuntime]]:
     """Each counter once, with an API to which it applies."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
+    caller: Caller = exchange.caller  # type: ignore[assignment]
     found: dict[tuple[str, ...], tuple[Item, ApiRuntime]] = {}
-    for api, route in _open(exchange, tenant):
-        for item in _items(exchange, tenant, api, route):
+    for api, route in _open(caller, tenant):
+        for item in _items(exchange, caller, api, route):
             same = (item.measure, item.subject, str(item.window), item.period, item.currency)
             known = found.get(same)
             if known is None or item.amount < known[0].amount:
@@ -67,23 +68,19 @@ def _applying(exchange: Exchange) -> list[tuple[Item, ApiRuntime]]:
     return list(found.values())
 
 
-def _open(exchange: Exchange, tenant: TenantRuntime) -> Iterator[tuple[ApiRuntime, RouteRuntime]]:
+def _open(caller: Caller, tenant: TenantRuntime) -> Iterator[tuple[ApiRuntime, RouteRuntime]]:
     """What the application is subscribed to: each API, and routes with limits of their own."""
     for api in tenant.apis.values():
-        subscription = tenant.subscriptions.get((exchange.application.id, api.id))  # type: ignore[union-attr]
+        subscription = caller.uses.get(api.id)
         if subscription is not None and subscription.status == "approved":
             yield api, api.base
             yield from ((api, api.ruled(route)) for route in api.api.routes if route.policies)
 
 
 def _items(
-    exchange: Exchange, tenant: TenantRuntime, api: ApiRuntime, route: RouteRuntime
+    exchange: Exchange, caller: Caller, api: ApiRuntime, route: RouteRuntime
 ) -> tuple[Item, ...]:
-    application, key = exchange.application, exchange.key
-    assert application is not None
-    assert key is not None
-    subscription = tenant.subscriptions[application.id, api.id]
-    place, policies = subscription.rules(route, application, key)
+    place, policies = caller.uses[api.id].rules(route, caller)
     limits = [(level, policy) for level, policy in policies if isinstance(policy, Limit)]
     rules = Rules(limits, place)
     user = ""
@@ -92,7 +89,7 @@ def _items(
             user = user_digest(end_user.reader(place.user_from)(exchange))
         except UserRequired:
             rules = Rules([pair for pair in limits if pair[1].scope != "user"], place)
-    return rules.items(key.id, user)
+    return rules.items(caller.key_id, user)
 
 
 def _tell(item: Item, api: ApiRuntime, reading: Reading, end: float) -> dict[str, Any]:

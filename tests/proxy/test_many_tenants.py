@@ -158,7 +158,7 @@ def test_what_is_broken_is_refused_whole_and_before_any_call(fault: dict[str, An
 def test_routes_without_policies_share_their_steps_and_others_have_their_own() -> None:
     runtime = TenantRuntime(large(3), None)
     caller = runtime.keys[keys.digest("hub_large")]
-    subscribed = runtime.subscriptions["app", "orders"]
+    subscribed = caller.uses["orders"]
     table = runtime.apis["orders"].routes
     found = [table.find(path, "GET", set()) for path in (["0", "x"], ["1", "x"], ["last"])]
     first, second, last = (subscribed.steps(match[0], caller) for match in found if match)
@@ -182,7 +182,7 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         runtime = holder.tenants["large"]
         api = runtime.apis["orders"]
         caller = runtime.keys[keys.digest("hub_large")]
-        subscribed = runtime.subscriptions["app", "orders"]
+        subscribed = caller.uses["orders"]
         subscribed.steps(api.base, caller)
         runtime.listen.remember("GET", b"/orders", (api, api.base, {}, ""))
         return tracemalloc.get_traced_memory()[0]
