@@ -171,9 +171,15 @@ _KINDS: dict[str, Callable[[Fields], Part]] = {
 
 
 def write(parts: list[Part], telling: Telling) -> str | list[dict[str, Any]]:
-    """A plain string where there is nothing but one text."""
-    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].cache:
-        return parts[0].text
+    """A plain string where there is nothing but one text, or where only a string will do."""
+    arrays = telling.dialect.arrays
+    texts = [part for part in parts if isinstance(part, Text)]
+    if len(texts) == len(parts) and (not arrays or len(texts) < 2):
+        marked = any(text.cache or text.extra for text in texts)
+        if marked and not arrays:
+            telling.notes.lacks("cache_control")
+        if not (marked and arrays):
+            return "\n\n".join(text.text for text in texts)
     entries: list[dict[str, Any]] = []
     for part in parts:
         entry = _written(part, telling)
@@ -204,10 +210,8 @@ def _written(part: Part, telling: Telling) -> dict[str, Any] | None:
 
 
 def _marked(cache: dict[str, Any], telling: Telling) -> dict[str, Any]:
-    if telling.dialect.cache == "cache_control":
+    if telling.dialect.cache_control:
         return {"cache_control": cache}
-    if telling.dialect.cache == "prompt_cache_breakpoint":
-        return {"prompt_cache_breakpoint": {"mode": "explicit"}}
     telling.notes.lacks("cache_control")
     return {}
 

@@ -1,45 +1,77 @@
 """How providers differ within this format.
 
-``Dialect`` says how a request is spelled for one of them. The default is what most understand.
-Sources: each provider's API reference of chat completions.
+``Dialect`` says how a request is spelled for one of them; names of fields and parameters that are
+lacking are in ``contract.presets``. Sources: each provider's API reference of chat completions,
+November 2026.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from proxy.ai.middle.rules import Notes, Rule
+from proxy.ai.middle.rules import Notes
 
 
 class Dialect(Struct, frozen=True, kw_only=True):
-    max_tokens: str = "max_completion_tokens"
-    """The field's name."""
-    seed: str = "seed"
-    """The field's name."""
-    required: str = "required"
-    """What ``tool_choice`` says where some tool must be called."""
-    developer: bool = True
+    developer: bool = False
     """The role is known; else its messages are the system's."""
+    arrays: bool = True
+    """The content of a message may be an array of texts; else they are joined."""
     reasoning: Literal["reasoning_effort", "reasoning", "thinking"] = "reasoning_effort"
     """``reasoning`` is an object with ``effort`` or ``max_tokens``; ``thinking`` one with ``type``
     and ``budget_tokens``."""
-    thoughts: Literal["", "reasoning_content", "reasoning", "details", "content"] = "details"
-    """How earlier thoughts are given back: as a text in the field named, as
+    thoughts: Literal["", "reasoning_content", "reasoning", "details", "content"] = (
+        "reasoning_content"
+    )
+    """How earlier thoughts are given back: as a text in the field named, also as
     ``reasoning_details`` where they are signed or sealed, as entries of the content, or not."""
-    cache: Literal["", "cache_control", "prompt_cache_breakpoint"] = "cache_control"
-    """How a place in the prompt is marked up to which it may be kept."""
-    document_url: Literal["", "file_data", "document_url"] = "file_data"
+    cache_control: bool = False
+    """Places in the prompt can be marked up to which it may be kept."""
+    document_url: Literal["", "file_data", "document_url"] = ""
     """Where the address of a document is put."""
     tool_media: bool = False
     """The result of a tool may have images in it; else they follow in a user's message."""
-    lacks: Mapping[str, Rule] = field(default_factory=dict)
-    """What this provider cannot be told, besides the format's own ``LACKS``."""
 
 
-DEFAULT = Dialect()
+OWN = Dialect(
+    developer=True,
+    thoughts="details",
+    cache_control=True,
+    document_url="file_data",
+    tool_media=True,
+)
+"""All that this format has: what a client that speaks it is answered in, or has said itself."""
+
+_OPENAI = Dialect(developer=True, thoughts="")
+_MISTRAL = Dialect(thoughts="content", document_url="document_url")
+_REASONING = Dialect(thoughts="reasoning")
+_ROUTER = Dialect(
+    developer=True,
+    reasoning="reasoning",
+    thoughts="details",
+    cache_control=True,
+    document_url="file_data",
+)
+
+DIALECTS: dict[str, Dialect] = {
+    "openai": _OPENAI,
+    "azure": _OPENAI,
+    "github": _OPENAI,
+    "mistral": _MISTRAL,
+    "groq": Dialect(developer=True, thoughts="reasoning"),
+    "cerebras": Dialect(developer=True, thoughts="reasoning"),
+    "together": _REASONING,
+    "ollama": _REASONING,
+    "vllm": _REASONING,
+    "perplexity": Dialect(thoughts=""),
+    "deepseek": Dialect(arrays=False, reasoning="thinking"),
+    "zai": Dialect(reasoning="thinking"),
+    "openrouter": _ROUTER,
+    "snowflake": _ROUTER,
+}
+"""By the name of a preset of providers; all others speak as ``Dialect()`` does."""
 
 
 class Telling(Struct, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from proxy.ai.formats.chat import messages, tools
-from proxy.ai.formats.chat.dialects import DEFAULT, Dialect, Telling
+from proxy.ai.formats.chat.dialects import OWN, Dialect, Telling
 from proxy.ai.formats.fields import Fields, encode, request_fields
 from proxy.ai.middle import OutputFormat, Reasoning, Request
 from proxy.ai.middle.rules import Notes
@@ -20,7 +20,6 @@ _NESTED = ("stream_options", "reasoning", "thinking", "response_format")
 """Fields of which only a part may be unknown: ``extra`` then has that part's path."""
 
 _AS_IT_IS = (
-    "parallel_tool_calls",
     "temperature",
     "top_p",
     "top_k",
@@ -162,8 +161,14 @@ def _reasoning(fields: Fields, extra: dict[str, Any]) -> Reasoning | None:
     return Reasoning(kind != "disabled", found.effort if found else "", budget)
 
 
-def write_request(request: Request, model: str, notes: Notes, dialect: Dialect = DEFAULT) -> bytes:
-    telling = Telling(dialect, notes, request.format == NAME, tools.old(request))
+def write_request(
+    request: Request, model: str, notes: Notes, dialect: Dialect | None = None
+) -> bytes:
+    """``dialect`` is the provider's, one of ``DIALECTS``. Without one, what a client of this format
+    said is said again as it was, and others' requests as most providers understand them."""
+    own = request.format == NAME
+    dialect = dialect or (OWN if own else Dialect())
+    telling = Telling(dialect, notes, own, tools.old(request))
     body: dict[str, Any] = {"model": model, "messages": messages.write(request, telling)}
     if request.stream:
         body["stream"] = True
@@ -178,9 +183,9 @@ def write_request(request: Request, model: str, notes: Notes, dialect: Dialect =
         if value:
             body[name] = value
     if request.max_tokens is not None:
-        body[dialect.max_tokens] = request.max_tokens
+        body["max_completion_tokens"] = request.max_tokens
     if request.seed is not None:
-        body[dialect.seed] = request.seed
+        body["seed"] = request.seed
     if request.output is not None:
         body["response_format"] = _output_written(request.output)
     if request.reasoning is not None:

@@ -77,46 +77,57 @@ def _name(fields: Fields) -> str:
 
 def write(request: Request, telling: Telling) -> dict[str, Any]:
     """``tools``, ``tool_choice`` and their older kin, as far as the request has them."""
+    if telling.former:
+        return _former_written(request)
+    written: dict[str, Any] = {}
     entries = []
     for tool in request.tools:
         if tool.foreign is not None and tool.format != NAME:
             telling.notes.lacks(f"tools.{tool.name or 'foreign'}")
-            continue
-        entries.append(_written(tool, telling))
-    written: dict[str, Any] = {}
-    choice = request.tool_choice
-    if telling.former:
-        written["functions"] = [
-            entry.pop("function") | entry for entry in entries if entry.pop("type") == "function"
-        ]
-        if choice is not None:
-            one = choice.kind == "one"
-            written["function_call"] = {"name": choice.name} if one else choice.kind
-        return written
+        else:
+            entries.append(_written(tool, telling))
     if entries:
         written["tools"] = entries
-    if choice is not None:
-        written["tool_choice"] = _choice_written(choice, request, telling)
+    if request.tool_choice is not None and (entries or telling.own):
+        written["tool_choice"] = _choice_written(request.tool_choice, request)
+    if request.parallel_tool_calls is not None and (entries or telling.own):
+        written["parallel_tool_calls"] = request.parallel_tool_calls
     return written
+
+
+def _former_written(request: Request) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "functions": [_function_written(tool) | owned(tool.extra) for tool in request.tools]
+    }
+    choice = request.tool_choice
+    if choice is not None:
+        one = choice.kind == "one"
+        written["function_call"] = {"name": choice.name} if one else choice.kind
+    return written
+
+
+def _function_written(tool: Tool) -> dict[str, Any]:
+    inner: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        inner["description"] = tool.description
+    if tool.schema is not None:
+        inner["parameters"] = tool.schema
+    if tool.strict is not None:
+        inner["strict"] = tool.strict
+    return inner
 
 
 def _written(tool: Tool, telling: Telling) -> dict[str, Any]:
     if tool.foreign is not None:
         return tool.foreign
-    inner: dict[str, Any] = {"name": tool.name}
-    if tool.description:
-        inner["description"] = tool.description
-    if tool.custom is not None:
+    inner = _function_written(tool)
+    if tool.custom is None:
+        entry: dict[str, Any] = {"type": "function", "function": inner}
+    else:
         if tool.custom:
             inner["format"] = {"type": "grammar", "grammar": tool.custom}
-        entry: dict[str, Any] = {"type": "custom", "custom": inner}
-    else:
-        if tool.schema is not None:
-            inner["parameters"] = tool.schema
-        if tool.strict is not None:
-            inner["strict"] = tool.strict
-        entry = {"type": "function", "function": inner}
-    if tool.cache and telling.dialect.cache == "cache_control":
+        entry = {"type": "custom", "custom": inner}
+    if tool.cache and telling.dialect.cache_control:
         entry["cache_control"] = tool.cache
     elif tool.cache:
         telling.notes.lacks("tools.cache_control")
@@ -158,9 +169,9 @@ def read_choice(body: Fields, extra: dict[str, Any]) -> ToolChoice | None:
     return None
 
 
-def _choice_written(choice: ToolChoice, request: Request, telling: Telling) -> Any:
+def _choice_written(choice: ToolChoice, request: Request) -> Any:
     if choice.kind == "required":
-        return telling.dialect.required
+        return "required"
     if choice.kind != "one":
         return choice.kind
     custom = any(tool.custom is not None for tool in request.tools if tool.name == choice.name)
