@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy.ai.formats.chat.answer import read_answer, write_answer
-from proxy.ai.formats.chat.faults import read_fault, write_fault, write_stream_fault
+from proxy.ai.formats.chat.names import NAME
 from proxy.ai.formats.chat.request import read_request, write_request
 from proxy.ai.formats.chat.stream_reader import Reader
 from proxy.ai.formats.chat.stream_writer import Writer
 from proxy.ai.formats.chat.usage import read_usage
+from proxy.ai.formats.openai_faults import read_fault, write_fault, write_stream_fault
 from proxy.ai.middle import Request
 from proxy.ai.middle.rules import Rule
 
-NAME = "chat"
 LACKS: Mapping[str, Rule] = {}
 STREAM_TYPE = b"text/event-stream"
 USAGE_MARK = b'"usage"'

@@ -12,9 +12,9 @@ from typing import Any
 
 from proxy.ai.formats import data_url
 from proxy.ai.formats.chat import finish, messages, thoughts, tools, usage
-from proxy.ai.formats.chat.content import own, owned
 from proxy.ai.formats.chat.dialects import OWN, Telling
 from proxy.ai.formats.chat.messages import merged
+from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields, answer_fields, encode
 from proxy.ai.middle import (
     Answer,
@@ -28,8 +28,6 @@ from proxy.ai.middle import (
     ToolCall,
 )
 from proxy.ai.middle.rules import Notes
-
-NAME = "chat"
 
 _TOLD = Telling(OWN, Notes(), own=True, former=False)
 

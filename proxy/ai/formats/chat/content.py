@@ -14,10 +14,9 @@ from typing import Any
 
 from proxy.ai.formats import data_url
 from proxy.ai.formats.chat.dialects import Telling
+from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields
 from proxy.ai.middle import Foreign, Media, Part, Refusal, Text, Thinking
-
-NAME = "chat"
 
 
 def read(message: Fields) -> list[Part]:
@@ -49,16 +48,6 @@ def read_entry(entry: dict[str, Any], fields: Fields) -> Part:
     if isinstance(part, Text | Media | Thinking):
         part.extra = own(fields.rest())
     return part if part is not None else Foreign(NAME, entry)
-
-
-def own(rest: dict[str, Any]) -> dict[str, Any] | None:
-    """What is left over, as an ``extra``."""
-    return {NAME: rest} if rest else None
-
-
-def owned(extra: dict[str, Any] | None) -> dict[str, Any]:
-    """What this format has in an ``extra``."""
-    return extra.get(NAME, {}) if extra else {}
 
 
 def _cache(fields: Fields) -> dict[str, Any] | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from proxy.ai.formats import data_url
 from proxy.ai.formats.chat import content, thoughts, tools
-from proxy.ai.formats.chat.content import own, owned
 from proxy.ai.formats.chat.dialects import Telling
+from proxy.ai.formats.chat.names import own, owned
 from proxy.ai.formats.fields import Fields
 from proxy.ai.middle import (
     Citation,
@@ -29,7 +29,6 @@ from proxy.ai.middle import (
     ToolResult,
 )
 
-NAME = "chat"
 _ROLES: dict[str, Any] = {"system": "system", "developer": "developer", "user": "user"}
 
 

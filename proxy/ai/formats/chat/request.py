@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 from proxy.ai.formats.chat import messages, tools
 from proxy.ai.formats.chat.dialects import OWN, Dialect, Telling
+from proxy.ai.formats.chat.names import NAME
 from proxy.ai.formats.fields import Fields, encode, request_fields
 from proxy.ai.middle import OutputFormat, Reasoning, Request
 from proxy.ai.middle.rules import Notes
-
-NAME = "chat"
 
 _NESTED = ("stream_options", "reasoning", "thinking", "response_format")
 """Fields of which only a part may be unknown: ``extra`` then has that part's path."""

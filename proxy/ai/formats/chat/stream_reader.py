@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 
 from proxy.ai.errors import AnswerUnreadable
+from proxy.ai.formats import openai_faults as faults
 from proxy.ai.formats import sse
-from proxy.ai.formats.chat import answer, content, faults, finish, messages, thoughts, tools, usage
+from proxy.ai.formats.chat import answer, content, finish, messages, thoughts, tools, usage
+from proxy.ai.formats.chat.names import NAME
 from proxy.ai.formats.fields import Fields, wrong_answer
 from proxy.ai.middle import (
     Begin,
@@ -36,8 +38,6 @@ from proxy.ai.middle import (
     Thinking,
     ToolCall,
 )
-
-NAME = "chat"
 
 _decode = msgspec.json.Decoder().decode
 

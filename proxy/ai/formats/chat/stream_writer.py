@@ -11,7 +11,9 @@ import secrets
 import time
 from typing import Any
 
-from proxy.ai.formats.chat import answer, faults, finish, messages, thoughts, tools, usage
+from proxy.ai.formats import openai_faults as faults
+from proxy.ai.formats.chat import answer, finish, messages, thoughts, tools, usage
+from proxy.ai.formats.chat.names import NAME
 from proxy.ai.formats.fields import encode
 from proxy.ai.middle import (
     Begin,
@@ -36,7 +38,6 @@ from proxy.ai.middle import (
 )
 from proxy.ai.middle.events import merged
 
-NAME = "chat"
 _DONE = b"data: [DONE]\n\n"
 
 

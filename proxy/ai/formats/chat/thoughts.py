@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.ai.formats.chat.content import own, owned
 from proxy.ai.formats.chat.dialects import Telling
+from proxy.ai.formats.chat.names import own, owned
 from proxy.ai.formats.fields import Fields
 from proxy.ai.middle import Part, Thinking
 

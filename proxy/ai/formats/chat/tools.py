@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from proxy.ai.formats.chat.content import own, owned
 from proxy.ai.formats.chat.dialects import Telling
+from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields, encode
 from proxy.ai.middle import Part, Request, Tool, ToolCall, ToolChoice
-
-NAME = "chat"
 
 
 class OldFunction(Tool):

@@ -38,8 +38,12 @@ SPOKEN = {
 }
 """Which recorded endpoints speak a format."""
 
-EXCEPTIONS: dict[str, str] = {}
-"""By the id of an exchange: why it does not pass."""
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("5e3b283a931e", "messages"): "OpenRouter reports 2161 tokens as read from the cache and the "
+    "same as written to it, more than went in: Anthropic's usage cannot say so.",
+    ("4274aa329856", "messages"): "Anthropic's answers have no images: this one is told as text.",
+}
+"""By the id of an exchange and the format it is written in: why it does not pass."""
 
 PAIRS = [(source, target) for source in SPOKEN if source in FORMATS for target in FORMATS]
 CLIENTS = [(source, target) for source, target in PAIRS if target in WHOLE]
@@ -63,7 +67,7 @@ def judge(what, exchange, source, target, faults):
     """Counts, and gives the fault of an exchange that is no known exception."""
     key = (what, exchange.provider, source, target)
     (failed if faults else passed)[key] += 1
-    return [(exchange, faults)] if faults and exchange.id not in EXCEPTIONS else []
+    return [(exchange, faults)] if faults and (exchange.id, target) not in EXCEPTIONS else []
 
 
 def request_of(exchange: Exchange, source: str):
@@ -214,9 +218,8 @@ def test_requests(source, target):
             after = said(again.messages), counted(again.messages)
             if not notes.dropped and not notes.mapped and before != after:
                 found.append(f"{before} and {after}"[:1000])
-            if len(again.tools) + sum(n.startswith("tools") for n in notes.dropped) < len(
-                request.tools
-            ):
+            told = any(name.startswith("tools") for name in notes.dropped)
+            if len(again.tools) < len(request.tools) and not told:
                 found.append("tools are lost")
         except ParameterUnsupported as error:
             if not error.param:

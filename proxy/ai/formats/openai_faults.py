@@ -1,4 +1,4 @@
-"""Errors in chat's shape, read from whatever came and written for clients.
+"""Errors in the shape of OpenAI, read from whatever came and written for clients of its formats.
 
 Sources: OpenAI's API reference ("Errors": ``{"error": {"message", "type", "param", "code"}}``);
 OpenRouter puts headers of the provider behind it into ``error.metadata.headers``. Mistral answers
@@ -95,16 +95,16 @@ def _hidden_hint(metadata: dict[str, Any]) -> float | None:
     return retry_after(lowered)
 
 
-def _envelope(fault: Fault) -> dict[str, Any]:
+def envelope(fault: Fault) -> dict[str, Any]:
     kind = fault.kind or _KINDS.get(fault.status, "api_error")
     error = {"message": fault.message, "type": kind}
     return {"error": error | {"param": fault.param or None, "code": fault.code or None}}
 
 
 def write_fault(fault: Fault) -> bytes:
-    return encode(_envelope(fault))
+    return encode(envelope(fault))
 
 
 def write_stream_fault(fault: Fault) -> bytes:
     """The SDKs raise at an event with an ``error``; no ``[DONE]`` follows."""
-    return sse.event(encode(_envelope(fault)))
+    return sse.event(encode(envelope(fault)))
