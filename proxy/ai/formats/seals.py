@@ -1,26 +1,35 @@
-"""Signatures and sealed thoughts that travel through another format.
+"""Signatures of thoughts that travel through another format than that of who made them.
 
 They are opaque, and only who made them takes them back. A client keeps them between calls in the
-fields that its own format has for them; so one that is told in another format says whose it is:
-``responses:rs_1:...``.
+fields that its own format has for them, so one that is told in another format says whose it is.
+All is base64, as some formats check that.
 """
 
 from __future__ import annotations
 
-_MARKED = ("responses",)
-"""Formats whose seals are marked wherever they go. What has no such mark is of whatever format it
-is found in."""
+from base64 import b64decode, b64encode
+from binascii import Error
+
+_MARKS = {"responses": b64encode(b"responses").decode()}
+"""The names of formats whose signatures are marked wherever they go; without padding, so that what
+follows can be put behind. One that has no such mark is of whatever format it is found in."""
 
 
 def marked(format: str, seal: str) -> str:  # noqa: A002
-    return f"{format}:{seal}"
+    return _MARKS[format] + b64encode(seal.encode()).decode()
 
 
 def unmarked(format: str, seal: str) -> str:  # noqa: A002
     """What ``format`` itself calls the seal; empty where it is another's."""
-    return seal.removeprefix(f"{format}:") if seal.startswith(f"{format}:") else ""
+    mark = _MARKS[format]
+    if not seal.startswith(mark):
+        return ""
+    try:
+        return b64decode(seal[len(mark) :], validate=True).decode()
+    except (Error, UnicodeDecodeError):
+        return ""
 
 
-def marked_elsewhere(format: str, seal: str) -> bool:  # noqa: A002
+def is_others(format: str, seal: str) -> bool:  # noqa: A002
     """``format`` cannot take it back, since another one made it."""
-    return any(seal.startswith(f"{name}:") for name in _MARKED if name != format)
+    return any(seal.startswith(mark) for name, mark in _MARKS.items() if name != format)

@@ -41,6 +41,7 @@ from proxy.ai.middle import (
 
 _decode = msgspec.json.Decoder().decode
 _CONTENT_DELTA = "response.reasoning_text.delta"
+_GROWING = ("message", "reasoning", "function_call", "custom_tool_call")
 _PADDING = ("sequence_number", "obfuscation")
 
 
@@ -69,6 +70,8 @@ class Reader:
         self._open: dict[tuple[int, int], _Open] = {}
         """By numbers of item and content; an item that has no content counts as -1."""
         self._items: dict[int, dict[str, Any]] = {}
+        self._done: set[Any] = set()
+        """Ids of items that have ended."""
 
     def feed(self, data: bytes) -> list[Event]:
         try:
@@ -249,7 +252,8 @@ class Reader:
             raise AnswerUnreadable
         self._begin({}, events)
         fields = Fields(item, "item", wrong_answer)
-        kind = fields.text("type")
+        kind, item_id = fields.text("type"), item.get("id")
+        self._done.add(item_id if type(item_id) is str else number)
         parts = items.read_item(item, fields, kind)
         opened = self._open.get((number, -1))
         if kind == "message":
@@ -304,6 +308,7 @@ class Reader:
         if kind == "response.failed":
             events.append(Failed(faults.of_response(response)))
             return
+        self._missed(response.get("output"), events)
         for opened in self._open.values():
             if not opened.ended:
                 self._end(opened, events)
@@ -314,6 +319,20 @@ class Reader:
         if end == "stop" and self._calls:
             end = "tool_calls"
         events.append(ChoiceEnd(0, end or "stop"))
+
+    def _missed(self, output: Any, events: list[Event]) -> None:
+        """Items whose own end was not told; all of them, where nothing was told before."""
+        if type(output) is not list:
+            return
+        nothing = not self._used
+        for number, item in enumerate(output):
+            if type(item) is not dict:
+                raise AnswerUnreadable
+            item_id = item.get("id")
+            grows = item.get("type") in _GROWING
+            missed = type(item_id) is str and item_id not in self._done
+            if nothing or (missed and not grows):
+                self._item_done({"output_index": number, "item": item}, events)
 
 
 def _key(event: dict[str, Any]) -> tuple[int, int]:

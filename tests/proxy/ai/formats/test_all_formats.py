@@ -39,8 +39,6 @@ SPOKEN = {
 """Which recorded endpoints speak a format."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("5e3b283a931e", "messages"): "OpenRouter reports 2161 tokens as read from the cache and the "
-    "same as written to it, more than went in: Anthropic's usage cannot say so.",
     ("4274aa329856", "messages"): "Anthropic's answers have no images: this one is told as text.",
 }
 """By the id of an exchange and the format it is written in: why it does not pass."""
