@@ -137,6 +137,12 @@ class RecordOut(serializers.ModelSerializer):
         help_text="Requests sent upstream for it, repeats included. 0 where none was; null where "
         "that is not known.",
     )
+    routed = serializers.CharField(
+        help_text="Why the model's deployment was chosen, and which failed before it."
+    )
+    adapted = serializers.CharField(
+        help_text="What the provider could not be told as the client asked it."
+    )
     api = NamedOut(allow_null=True)
     route = NamedOut(allow_null=True)
     application = NamedOut(allow_null=True)
@@ -170,8 +176,11 @@ class RecordOut(serializers.ModelSerializer):
             "output_tokens",
             "cached_tokens",
             "reasoning_tokens",
+            "cache_write_tokens",
             "cost_micros",
             "currency",
+            "routed",
+            "adapted",
             "demo",
         ]
 

@@ -92,8 +92,11 @@ RECORD: dict[str, Any] = {
     "output_tokens": None,
     "cached_tokens": None,
     "reasoning_tokens": None,
+    "cache_write_tokens": None,
     "cost_micros": None,
     "currency": "",
+    "routed": "",
+    "adapted": "",
     "demo": False,
 }
 RECORD_EXAMPLE = OpenApiExample("A call", value=RECORD, response_only=True)

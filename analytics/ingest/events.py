@@ -30,7 +30,7 @@ COLUMNS = (
     "abandoned, method, status, error_code, tenant_id, api_id, route_id, application_id, key_id, "
     "plan_id, model_id, model, provider_id, deployment_id, prompt_id, prompt_version, currency, "
     "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts, "
-    "end_user"
+    "end_user, routed, adapted, cache_write_tokens"
 )
 """Of a record, in the order of ``Call.line``."""
 
@@ -43,6 +43,10 @@ _ESCAPES = str.maketrans(
 _FIVE = "\t".join(["%d"] * 5)
 _FLAGS = {(a, b): f"{a:d}\t{b:d}" for a in (False, True) for b in (False, True)}
 _NO_TOKENS = "\t".join([r"\N"] * 5)
+_NO_AI = "\t\t\\N"
+
+LONGEST_NOTE = 200
+"""Characters of ``routed`` and ``adapted``."""
 
 
 class Unusable(ValueError):
@@ -105,7 +109,7 @@ def parse(body: bytes, oldest: int, newest: int) -> Call:
         f"{_FIVE % numbers}\t{_FLAGS[event.streamed, event.abandoned]}\t"
         f"{_outcome(event.method, event.status, event.error_code)}\t"
         f"{who_text}\t{what_text}\t{_tokens(event)}\t{_attempts(event.attempts)}\t"
-        f"{escaped(event.end_user)}"
+        f"{escaped(event.end_user)}\t{_ai(event)}"
     )
     return Call(identifier, who, what, event, line)
 
@@ -187,6 +191,18 @@ def _tokens(event: UsageEvent) -> str:
         return _NO_TOKENS
     _checked(*[number or 0 for number in numbers])
     return "\t".join([r"\N" if number is None else str(number) for number in numbers])
+
+
+def _ai(event: UsageEvent) -> str:
+    """How a model's deployment was chosen and told, and what it wrote to a cache."""
+    written = event.cache_write_tokens
+    if written is None and not event.routed and not event.adapted:
+        return _NO_AI
+    _checked(written or 0)
+    count = r"\N" if written is None else str(written)
+    return (
+        f"{escaped(event.routed[:LONGEST_NOTE])}\t{escaped(event.adapted[:LONGEST_NOTE])}\t{count}"
+    )
 
 
 def _checked(*numbers: int) -> tuple[int, ...]:

@@ -46,6 +46,9 @@ class UsageRecord(models.Model):
     currency = models.TextField(default="", blank=True)
     attempts = models.SmallIntegerField(null=True)
     end_user = models.TextField(default="", blank=True)
+    routed = models.TextField(default="", blank=True)
+    adapted = models.TextField(default="", blank=True)
+    cache_write_tokens = models.BigIntegerField(null=True)
     demo = models.BooleanField(default=False)
 
     class Meta:

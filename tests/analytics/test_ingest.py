@@ -114,6 +114,9 @@ def test_a_record_is_what_the_gateway_told_field_by_field(feed: Feed) -> None:
             "currency": "USD",
             "attempts": None,
             "end_user": "",
+            "routed": "priority 1 after OpenAI 503",
+            "adapted": "dropped logit_bias",
+            "cache_write_tokens": 4,
             "demo": False,
         }
     ]

@@ -98,6 +98,7 @@ KINDS = {
     "prompt": call(
         12, seconds(11), **CHAT | {"path": "/greet", "api_id": GREETING}, prompt_id=PROMPT,
         prompt_version=3, total_us=700_000, input_tokens=20, output_tokens=9, cost_micros=44,
+        routed="priority 1 after OpenAI 503", adapted="dropped logit_bias", cache_write_tokens=4,
     ),
     "another tenant's": call(13, seconds(12), tenant_id=CHARLIE, total_us=1500),
 }  # fmt: skip
