@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from contract import keys
 from contract.policies import BodyLimit, Limit
+from contract.routing import Condition, LowestCost, Priority, Routing, Rule
 from contract.secrets import Sealer, provider_context
 from contract.snapshot import (
     FORMAT,
@@ -58,6 +61,22 @@ def _prompt(name: str, model: str, *messages: tuple[str, str], variables=(), **o
 
 LANGUAGE = PromptVariable("language", required=False, default="German", max_length=20)
 TEXT = PromptVariable("text", max_length=200)
+
+
+RULES = Routing(
+    rules=(
+        Rule("gold", (Condition("header", "is", ("gold",), "x-tier"),), ("ruled-1",)),
+        Rule("blue", (Condition("metadata", "is", ("blue",), "team"),), ("ruled-1",)),
+        Rule("long", (Condition("prompt_tokens", "at_least", ("5000",)),), ("ruled-1",)),
+        Rule("german", (Condition("language", "is", ("de",)),), ("ruled-1",)),
+        Rule("code", (Condition("content", "is", ("code",)),), ("ruled-1",)),
+        Rule(
+            "weather",
+            (Condition("similarity", "like", ("What is the weather in London today?",), least=60),),
+            ("ruled-1",),
+        ),
+    )
+)
 
 
 def _prompts() -> tuple[Prompt, ...]:
@@ -129,6 +148,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("both", ("first", "real-1"), ("second", "real-2")),
             model("down", ("down", "any")),
             model("down-then-up", ("down", "any"), ("second", "real-2")),
+            *_routed(),
             model("claude", ("anthropic-1", "claude-real")),
             model("claude-then-gpt", ("anthropic-1", "claude-real"), ("second", "gpt-real")),
             model("gemini", ("gemini-1", "gemini-real")),
@@ -141,6 +161,30 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
         ),
         prompts=prompts,
     )
+
+
+def _routed() -> tuple[AIModel, ...]:
+    """Models at the first and the second provider, between which the gateway chooses."""
+    first, second = ("first", "dear"), ("second", "cheap")
+    return (
+        _varied("cheapest", first, second, prices=Prices(1_000, 1_000), strategy=LowestCost()),
+        _varied("prior", first, second, priority=2, strategy=Priority()),
+        _varied("in-europe", first, second, region="EU", regions=("EU",)),
+        _varied("some-see", first, second, abilities=("vision", "tools"), blind=True),
+        _varied("limited", first, second, strategy=Priority()),
+        model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-both",))),
+        model("ruled", first, second, routing=RULES),
+    )
+
+
+def _varied(name: str, *places: tuple[str, str], blind: bool = False, **options) -> AIModel:
+    """The second deployment has what ``options`` say; ``strategy`` and ``regions`` are the model's."""
+    routing = {key: options.pop(key) for key in ("strategy", "regions") if key in options}
+    plain = model(name, *places, routing=Routing(**routing))
+    first, second = plain.deployments
+    if blind:
+        first = replace(first, abilities=("tools",))
+    return replace(plain, deployments=(first, replace(second, **options)))
 
 
 def charlie(urls: dict[str, str]) -> TenantSnapshot:

@@ -1,0 +1,191 @@
+"""Which deployment is asked: strategies, rules, fallbacks, and what is said of it."""
+
+import json
+
+import pytest
+from ai_cast import ALICE
+
+from contract.snapshot import Deployment
+from proxy.ai import traits
+from proxy.ai.middle import Message, Request, Text
+from proxy.ai.track import Track
+
+ANSWER = {
+    "id": "c",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+    ],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+}
+BODY = json.dumps(ANSWER).encode()
+
+
+@pytest.fixture
+def both(provider, second):
+    provider.says(BODY)
+    second.says(BODY)
+    return provider, second
+
+
+def ask(web, model, text="Say hello.", headers=None, **fields):
+    body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
+    answer = web.post(
+        "/v1/chat/completions", json=body, headers={"x-hubpo-explain": "1", **(headers or {})}
+    )
+    return answer
+
+
+def test_the_cheapest_is_asked_and_the_reason_is_told(web, both, platform):
+    first, second = both
+    answers = [ask(web, "cheapest") for _ in range(3)]
+    assert (len(first.asked), len(second.asked)) == (0, 3)
+    assert answers[0].headers["x-hubpo-route"].startswith("Provider second (cheap): lowest cost")
+    event = platform.event(answers[0].headers["x-request-id"])
+    assert event.routed.startswith("lowest cost: about 0.")
+    assert event.deployment_id == "cheapest-1"
+
+
+def test_by_priority_the_next_is_asked_only_where_one_fails(web, both, platform):
+    first, second = both
+    assert ask(web, "prior").status_code == 200
+    assert (len(first.asked), len(second.asked)) == (1, 0)
+    first.says(b'{"error":{"message":"busy"}}', status=503)
+    answer = ask(web, "prior")
+    assert answer.status_code == 200
+    assert platform.event(answer.headers["x-request-id"]).routed == (
+        "priority 2 after Provider first 503"
+    )
+    assert platform.event(answer.headers["x-request-id"]).attempts == 2
+
+
+def test_a_fallback_is_asked_once_all_deployments_have_failed(web, both, platform):
+    first, _ = both
+    answer = ask(web, "falls-back")
+    assert answer.status_code == 200
+    event = platform.event(answer.headers["x-request-id"])
+    assert event.routed.startswith("fallback of falls-back; ")
+    assert "connect" in event.routed or "Provider down" in event.routed
+    assert event.model == "falls-back"
+    assert json.loads(first.last.body)["model"] == "gpt-real"
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "fields", "rule"),
+    [
+        ("Hi", {"x-tier": "gold"}, {}, "rule 'gold'"),
+        ("Hi", {}, {"metadata": {"team": "blue"}}, "rule 'blue'"),
+        ("Wie geht es dir und was ist das für ein Tag?", {}, {}, "rule 'german'"),
+        ("def f(x):\n    return x;\n Explain.", {}, {}, "rule 'code'"),
+        ("What is the weather in Paris today?", {}, {}, "rule 'weather'"),
+        ("word " * 3000, {}, {}, "rule 'long'"),
+    ],
+)
+def test_the_first_rule_that_holds_decides(web, both, platform, text, headers, fields, rule):
+    _, second = both
+    answer = ask(web, "ruled", text, headers, **fields)
+    assert answer.status_code == 200, answer.text
+    assert platform.event(answer.headers["x-request-id"]).routed.startswith(rule)
+    assert len(second.asked) == 1
+
+
+def test_without_a_rule_that_holds_all_deployments_are_there(web, both):
+    first, second = both
+    for _ in range(4):
+        assert ask(web, "ruled", "Hello there.").status_code == 200
+    assert (len(first.asked), len(second.asked)) == (2, 2)
+
+
+def test_only_deployments_of_the_regions_are_asked(web, both):
+    first, second = both
+    for _ in range(3):
+        ask(web, "in-europe")
+    assert (len(first.asked), len(second.asked)) == (0, 3)
+
+
+def test_a_provider_that_says_nothing_is_left_is_asked_last(web, both):
+    first, second = both
+    first.says(
+        BODY, headers={"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
+    )
+    for _ in range(4):
+        ask(web, "limited")
+    assert len(first.asked) == 1
+    assert len(second.asked) == 3
+
+
+def test_what_a_deployment_cannot_do_it_is_not_asked_for(web, both):
+    first, second = both
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    content = [{"type": "text", "text": "What is it?"}, image]
+    for _ in range(2):
+        assert ask(web, "some-see", content).status_code == 200
+    assert (len(first.asked), len(second.asked)) == (0, 2)
+
+
+def test_another_tenants_model_is_no_fallback(web, both):
+    answer = web.post(
+        "/v1/chat/completions",
+        json={"model": "charlies", "messages": []},
+        headers={"authorization": f"Bearer {ALICE}"},
+    )
+    assert answer.status_code == 404
+
+
+def request(text, **fields):
+    return Request(format="chat", model="m", messages=[Message("user", [Text(text)])], **fields)
+
+
+def test_easy_questions_are_less_complex_than_hard_ones():
+    easy = "Hi, how are you?"
+    middling = "Summarise this mail in two sentences: we meet on Tuesday at ten."
+    hard = (
+        "Design a rate limiter for a cluster. Compare token bucket and sliding window step by step, "
+        "prove that at most n calls pass, then write the code:\n```python\ndef allow(): ...\n```"
+    )
+    scores = [traits.complexity(request(text), text) for text in (easy, middling, hard)]
+    assert scores[0] < 10
+    assert scores == sorted(scores)
+    assert scores[2] >= 50
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the capital of the country that you are in?", "en"),
+        ("Was ist die Hauptstadt und wie ist das Wetter?", "de"),
+        ("Quelle est la capitale de la France et que faire dans le pays ?", "fr"),
+        ("これは何ですか", "ja"),
+        ("Какая сегодня погода?", "ru"),
+        ("zxqv", ""),
+    ],
+)
+def test_languages_are_told_by_script_and_common_words(text, language):
+    assert traits.language(text) == language
+
+
+def test_the_provider_is_believed_while_its_word_is_fresh():
+    now = [100.0]
+    track = Track(lambda: now[0])
+    deployment = Deployment("d", "p", "m", requests_per_minute=2)
+    assert not track.exhausted(deployment, 10)
+    track.began("d", 10)
+    track.began("d", 10)
+    assert track.exhausted(deployment, 10)
+    now[0] += 61
+    assert not track.exhausted(deployment, 10)
+    track.answered(
+        "d",
+        [
+            (b"x-ratelimit-remaining-tokens", b"50"),
+            (b"x-ratelimit-limit-tokens", b"100"),
+            (b"x-ratelimit-reset-tokens", b"1m30s"),
+        ],
+    )
+    assert track.exhausted(deployment, 51)
+    assert not track.exhausted(deployment, 50)
+    assert track.headroom(deployment) == 0.5
+    now[0] += 91
+    assert not track.exhausted(deployment, 51)
