@@ -172,13 +172,14 @@ def _routed() -> tuple[AIModel, ...]:
         _varied("in-europe", first, second, region="EU", regions=("EU",)),
         _varied("some-see", first, second, abilities=("vision", "tools"), blind=True),
         _varied("limited", first, second, strategy=Priority()),
-        model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-both",))),
+        model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
     )
 
 
 def _varied(name: str, *places: tuple[str, str], blind: bool = False, **options) -> AIModel:
-    """The second deployment has what ``options`` say; ``strategy`` and ``regions`` are the model's."""
+    """The second deployment has what ``options`` say, but for the model's ``strategy`` and
+    ``regions``."""
     routing = {key: options.pop(key) for key in ("strategy", "regions") if key in options}
     plain = model(name, *places, routing=Routing(**routing))
     first, second = plain.deployments

@@ -16,7 +16,11 @@ ANSWER = {
     "created": 1,
     "model": "m",
     "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hi"},
+            "finish_reason": "stop",
+        }
     ],
     "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
 }
@@ -142,8 +146,9 @@ def test_easy_questions_are_less_complex_than_hard_ones():
     easy = "Hi, how are you?"
     middling = "Summarise this mail in two sentences: we meet on Tuesday at ten."
     hard = (
-        "Design a rate limiter for a cluster. Compare token bucket and sliding window step by step, "
-        "prove that at most n calls pass, then write the code:\n```python\ndef allow(): ...\n```"
+        "Design a rate limiter for a cluster. Compare token bucket and sliding window step by "
+        "step, prove that at most n calls pass, then write the code:\n"
+        "```python\ndef allow(): ...\n```"
     )
     scores = [traits.complexity(request(text), text) for text in (easy, middling, hard)]
     assert scores[0] < 10
