@@ -15,6 +15,9 @@ from contract.snapshot import Breaker, Probe, Retries
 
 WINDOW = 10.0
 """Seconds over which calls, failures and retries are compared, give or take a half."""
+MOST_UPSTREAMS = 10_000
+"""Whose turns and budgets are known at once. Past that they begin anew: of those that are gone
+nobody tells."""
 
 
 class Window:
@@ -218,12 +221,16 @@ class Health:
     def turn(self, upstream_id: str) -> int:
         """0, 1, 2 ... for the calls to one upstream."""
         turn = self._turns[upstream_id]
+        if not turn and len(self._turns) >= MOST_UPSTREAMS:
+            self._turns.clear()
         self._turns[upstream_id] = turn + 1
         return turn
 
     def budget(self, upstream: str) -> RetryBudget:
         budget = self.budgets.get(upstream)
         if budget is None:
+            if len(self.budgets) >= MOST_UPSTREAMS:
+                self.budgets.clear()
             budget = self.budgets[upstream] = RetryBudget(self.clock())
         return budget
 

@@ -29,6 +29,8 @@ _PATHS_OF_ROUTE = 4
 _REMEMBERED = 512
 _MOST_REMEMBERED = 8192
 """A remembered match takes about 500 bytes."""
+_LONGEST_REMEMBERED = 512
+"""Bytes of a path."""
 
 
 class TemplateError(ValueError):
@@ -157,7 +159,8 @@ class Listen(Generic[Api, Match]):
     def remember(self, method: str, raw: bytes, match: Match) -> None:
         if len(self.remembered) >= self._most:
             self.remembered.clear()
-        self.remembered[method, raw] = match
+        if len(raw) <= _LONGEST_REMEMBERED:
+            self.remembered[method, raw] = match
 
     def add(self, path: str, api: Api) -> bool:
         """False where the listen path is taken."""

@@ -1,12 +1,13 @@
 """A tenant's snapshot with the indexes that a call needs, built once when it loads.
 
-Nothing here changes afterwards, except that the steps of a subscription are compiled
-when they are first used.
+Nothing here changes afterwards, except that the steps of a subscription, and what keys and end
+users must pass, are compiled when they are first used.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Generator, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from proxy.health import RetryBudget
+    from proxy.policies.limit_items import Rules
+    from proxy.policies.limits import Bound
     from proxy.upstream.pool import Lane
 
 logger = logging.getLogger(__name__)
@@ -283,6 +286,7 @@ class TenantRuntime:
     __slots__ = (
         "apis",
         "applications",
+        "bound",
         "extra_hosts",
         "id",
         "keys",
@@ -319,6 +323,8 @@ class TenantRuntime:
         self.slug = snapshot.slug
         self.suspended = snapshot.suspended
         self.private_ok = snapshot.private_upstreams
+        self.bound: OrderedDict[tuple[Rules, str, str], Bound] = OrderedDict()
+        """The limits of keys and end users that call; ``policies.limits`` fills and bounds it."""
         try:
             yield from self._index(snapshot, sealer)
         except KeyError as error:

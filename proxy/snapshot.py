@@ -67,7 +67,7 @@ DEFAULT_KEY_HEADER = b"x-api-key"
 """Looked at even where no API of any tenant names it, so that its refusal is the same."""
 
 _SAFE_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
-_SPELLINGS = 10_000
+_SPELLINGS, _LONGEST_SPELLING = 10_000, 300
 
 Result = TypeVar("Result")
 
@@ -101,7 +101,7 @@ class Holder:
         if found is None:
             name = host.lower().rstrip(b"0123456789").removesuffix(b":") if b":" in host else host
             found = self._hosts.get(name.lower().removesuffix(b"."))
-            if found is not None:
+            if found is not None and len(host) <= _LONGEST_SPELLING:
                 if len(self._spelled) >= _SPELLINGS:
                     self._spelled.clear()
                 self._spelled[host] = found
@@ -158,8 +158,10 @@ class Holder:
             self._header_uses[api.key_header] += step
             if api.key_query is not None:
                 self._query_uses[api.key_query] += step
-        self.key_headers = tuple({DEFAULT_KEY_HEADER, *+self._header_uses})
-        self.key_queries = tuple(+self._query_uses)
+        # Without those that are in use no more.
+        self._header_uses, self._query_uses = +self._header_uses, +self._query_uses
+        self.key_headers = tuple({DEFAULT_KEY_HEADER, *self._header_uses})
+        self.key_queries = tuple(self._query_uses)
 
 
 def _hosts(tenant: TenantRuntime) -> dict[bytes, Listen[ApiRuntime, Match]]:

@@ -17,16 +17,21 @@ class Rules:
     """
 
     def __init__(self, configs: list[tuple[str, Limit]], place: Place) -> None:
-        self._configs = [
+        configs = [
             (level, config)
             for level, config in configs
             if place.ai or config.measure not in ("tokens", "cost")
         ]
         self._place = place
-        if any(config.period for _, config in self._configs):
+        if any(config.period for _, config in configs):
             _require_zone(place.time_zone)
-        self.by_key = any(config.scope == "key" for _, config in self._configs)
-        self.by_user = any(config.scope == "user" for _, config in self._configs)
+        self.by_key = any(config.scope == "key" for _, config in configs)
+        self.by_user = any(config.scope == "user" for _, config in configs)
+        self._configs = [
+            (level, config, None if config.scope in ("key", "user") else self._item(level, config))
+            for level, config in configs
+        ]
+        """The item as well, where it is the same for all keys and users."""
 
     def __bool__(self) -> bool:
         return bool(self._configs)
@@ -37,8 +42,8 @@ class Rules:
         ``user`` is the digest of an end user.
         """
         found: dict[tuple[str, str, int, str, str], Item] = {}
-        for level, config in self._configs:
-            item = self._item(level, config, key_id, user)
+        for level, config, shared in self._configs:
+            item = shared or self._item(level, config, key_id, user)
             same = (item.measure, item.subject, item.window, item.period, item.currency)
             known = found.setdefault(same, item)
             known.leased = known.leased and item.leased
@@ -47,7 +52,7 @@ class Rules:
                 found[same] = item
         return tuple(found.values())
 
-    def _item(self, level: str, config: Limit, key_id: str, user: str) -> Item:
+    def _item(self, level: str, config: Limit, key_id: str = "", user: str = "") -> Item:
         place = self._place
         subject = limit_subject(
             config.scope,

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from proxy.policies import Step
 
 MOST_BOUND = 4096
-"""Keys and users whose limits are remembered at one place."""
+"""Keys and end users whose limits are remembered of one tenant, at all places together."""
+_LONGEST_NAME = 256
+"""Characters of an end user that is remembered."""
 
 
 class Bound:
@@ -67,18 +69,20 @@ def _step(bound: Bound) -> Step:
 
 
 def _bound_step(rules: Rules, place: Place) -> Step:
-    known: dict[tuple[str, str], Bound] = {}
     user_of = end_user.reader(place.user_from)
 
     def step(exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
         key = exchange.key.id if rules.by_key and exchange.key is not None else ""
         user = user_of(exchange) if rules.by_user else ""
-        bound = known.get((key, user))
+        known = exchange.tenant.bound  # type: ignore[union-attr]
+        bound = known.get((rules, key, user))
         if bound is None:
-            if len(known) >= MOST_BOUND:
-                known.clear()
             digest = user_digest(user) if rules.by_user else ""
-            bound = known[key, user] = Bound(rules.items(key, digest), digest)
+            bound = Bound(rules.items(key, digest), digest)
+            if len(user) <= _LONGEST_NAME:
+                known[rules, key, user] = bound
+                if len(known) > MOST_BOUND:
+                    known.popitem(last=False)
         exchange.end_user = bound.user
         return admit(exchange, gateway.limiter, bound)
 

@@ -1,0 +1,142 @@
+"""What a worker remembers of calls to answer the next ones faster has an end, whoever calls."""
+
+from __future__ import annotations
+
+import tracemalloc
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from proxy_servers import Valkey, tenant
+
+from contract import keys, snapshot
+from contract.policies import Limit
+from contract.snapshot import Retries
+from proxy.exchange import Exchange, RequestHead
+from proxy.health import Health
+from proxy.limits import Limiter
+from proxy.limits.errors import RateLimitExceeded
+from proxy.policies import limits
+from proxy.route import Listen
+from proxy.runtime import TenantRuntime
+from proxy.snapshot import Holder
+
+APPLICATIONS = ("first", "second")
+
+
+def of_users(name: str) -> TenantRuntime:
+    """Two applications whose users may each call once a minute."""
+    one = tenant(name, 9, "hub_key")
+    plan = msgspec.structs.replace(one.plans[0], policies=(Limit("calls", 1, scope="user"),))
+    api = msgspec.structs.replace(one.apis[0], user_from="header:x-user")
+    subscription = one.subscriptions[0]
+    changed = msgspec.structs.replace(
+        one,
+        plans=(plan,),
+        apis=(api,),
+        applications=tuple(snapshot.Application(name, name) for name in APPLICATIONS),
+        keys=tuple(snapshot.ApiKey(name, keys.digest(name), name) for name in APPLICATIONS),
+        subscriptions=tuple(
+            msgspec.structs.replace(subscription, id=name, application_id=name)
+            for name in APPLICATIONS
+        ),
+    )
+    return TenantRuntime(changed, None)
+
+
+async def passes(runtime: TenantRuntime, limiter: Limiter, application: str, user: str) -> bool:
+    exchange = Exchange("id", "GET", b"/orders/1", b"", RequestHead([(b"x-user", user.encode())]))
+    caller = runtime.keys[keys.digest(application)]
+    exchange.tenant, exchange.key, exchange.application = runtime, caller.key, caller.application
+    subscription = runtime.subscriptions[application, "orders"]
+    (step,) = subscription.steps(runtime.apis["orders"].base, caller.application, caller.key)
+    gateway: Any = SimpleNamespace(limiter=limiter)
+    try:
+        waiting = step(exchange, gateway)
+        if waiting is not None:
+            await waiting
+    except RateLimitExceeded:
+        return False
+    return True
+
+
+async def test_end_users_of_all_applications_have_one_bound_and_are_counted_beyond_it(
+    proxy_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MOST_BOUND", 10)
+    limiter, runtime = Limiter(proxy_valkey.url), of_users("users-come-and-go")
+    await limiter.start()
+    try:
+        for user in (*map(str, range(30)), "long" * 100):
+            for application in APPLICATIONS:
+                assert await passes(runtime, limiter, application, user)
+                assert len(runtime.bound) <= 10
+        assert len(runtime.bound) == 10
+        for user in ("29", "0", "long" * 100):
+            for application in APPLICATIONS:
+                assert not await passes(runtime, limiter, application, user)
+    finally:
+        await limiter.close()
+
+
+async def test_an_end_user_takes_little_memory(
+    proxy_valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limiter, runtime = Limiter(proxy_valkey.url), of_users("users-are-light")
+    await limiter.start()
+    try:
+        await passes(runtime, limiter, "first", "before")
+        tracemalloc.start()
+        for user in range(200):
+            await passes(runtime, limiter, "first", str(user))
+        taken = tracemalloc.get_traced_memory()[0]
+        runtime.bound.clear()
+        freed = taken - tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert freed / 200 < 2000
+    finally:
+        await limiter.close()
+
+
+def test_long_paths_are_matched_and_not_remembered() -> None:
+    listen: Listen[str, str] = Listen()
+    listen.remember("GET", b"/" + b"a" * 511, "short")
+    listen.remember("GET", b"/" + b"a" * 512, "long")
+    assert list(listen.remembered.values()) == ["short"]
+
+
+def test_spellings_of_a_host_may_be_long_and_are_then_not_remembered() -> None:
+    holder, runtime = Holder(), TenantRuntime(tenant("spelled", 9, "hub_key"), None)
+    holder.put(runtime)
+    for spelling in (b"SPELLED.localhost:80", b"spelled.localhost:" + b"0" * 400):
+        assert holder.site(spelling) == (runtime, runtime.listen)
+    assert list(holder._spelled) == [b"SPELLED.localhost:80"]
+
+
+def test_header_names_for_keys_are_forgotten_with_the_last_api_that_uses_them() -> None:
+    holder, one = Holder(), tenant("named", 9, "hub_key")
+    for number in range(20):
+        api = msgspec.structs.replace(
+            one.apis[0], key_header=f"x-key-{number}", key_query=f"key-{number}"
+        )
+        holder.put(TenantRuntime(msgspec.structs.replace(one, apis=(api,)), None))
+    assert set(holder.key_headers) == {b"x-api-key", b"x-key-19"}
+    assert holder.key_queries == (b"key-19",)
+    assert set(holder._header_uses) == {b"x-key-19"}
+    holder.remove("named")
+    assert not holder._header_uses
+    assert not holder._query_uses
+
+
+def test_turns_and_budgets_of_upstreams_begin_anew_when_there_were_very_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.health.MOST_UPSTREAMS", 10)
+    health = Health()
+    for number in range(35):
+        assert [health.turn(f"u{number}") for _ in range(3)] == [0, 1, 2]
+        assert health.budget(f"u{number}").take(Retries(), health.clock())
+    assert len(health._turns) <= 10
+    assert len(health.budgets) <= 10
+    assert health.budget("u34") is health.budget("u34")
