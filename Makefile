@@ -6,7 +6,7 @@ SETUP := sh platform/launch/bootstrap.sh
 export PYTHONPATH := platform:.
 .DEFAULT_GOAL := help
 
-.PHONY: up roll test check fmt bench bench-scale bench-policies bench-limits bench-profile bench-ingest bench-peers faults lock help
+.PHONY: up roll test check fmt bench bench-scale bench-policies bench-limits bench-profile bench-ingest bench-peers faults soak lock help
 
 help:
 	@echo "make up     run the platform here, in the foreground"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-profile  show where the time of a call goes"
 	@echo "make bench-ingest  measure how fast usage gets into the tables"
 	@echo "make faults  do faults to the platform under load, and compare what is recorded"
+	@echo "make soak   half an hour at half load: memory must stay (ARGS=\"--minutes 3\")"
 	@echo "make lock   pin the newest versions that pyproject.toml allows"
 
 up:
@@ -75,6 +76,10 @@ bench-ingest:
 faults:
 	@$(SETUP) requirements-dev.txt
 	@exec $(PY) -m bench.faults $(ARGS)
+
+soak:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m bench.soak $(ARGS)
 
 bench-peers:
 	@$(SETUP) requirements-dev.txt

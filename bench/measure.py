@@ -111,6 +111,10 @@ class Load:
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.close()
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def await_start(self) -> None:
         """Until the warm-up is over."""
         self._await("go")

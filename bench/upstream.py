@@ -20,7 +20,7 @@ _chunked = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE).search
 _wanted = re.compile(rb"\(answer: (\w+)\)").search
 
 
-def _whole(body: bytes, status: str = "200 OK") -> bytes:
+def whole(body: bytes, status: str = "200 OK") -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -28,7 +28,7 @@ def _whole(body: bytes, status: str = "200 OK") -> bytes:
 def _writes(reply: Reply) -> list[bytes]:
     """What goes out, write by write; the head goes with the first."""
     if not reply.stream:
-        return [_whole(reply.pieces[0])]
+        return [whole(reply.pieces[0])]
     head = (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -36,9 +36,9 @@ def _writes(reply: Reply) -> list[bytes]:
     return [head + pieces[0], *pieces[1:-1], pieces[-1] + b"0\r\n\r\n"]
 
 
-ITEM = _whole(REST_ANSWER)
-WRONG_BODY = _whole(b"This is not the body that was sent.", "400 Bad Request")
-MISSING = _whole(b"", "404 Not Found")
+ITEM = whole(REST_ANSWER)
+WRONG_BODY = whole(b"This is not the body that was sent.", "400 Bad Request")
+MISSING = whole(b"", "404 Not Found")
 CHATS = {name.encode(): (_writes(reply), reply.pace) for name, reply in REPLIES.items()}
 
 
@@ -91,9 +91,9 @@ class Upstream(asyncio.Protocol):
             self.loop.call_soon(self._send, writes, pace, at)
 
 
-async def main(port: int) -> None:
+async def main(port: int, protocol: type[Upstream] = Upstream) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, "127.0.0.1", port, backlog=8192)
+    server = await loop.create_server(protocol, "127.0.0.1", port, backlog=8192)
     print("ready", flush=True)
     await server.serve_forever()
 

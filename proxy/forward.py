@@ -104,7 +104,7 @@ async def _send(
                 lane, method, head, body, length, timeouts, until, exchange
             )
         except UpstreamError as error:
-            failure = error
+            failure = error.with_traceback(None)
             failed = retry.is_failure(error, upstream.upstream.breaker)
         else:
             failure = response.status

@@ -179,6 +179,8 @@ class Gateway:
 
     async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
         exchange.error_code = error.code
+        # Its frames refer to it, and what they hold would wait for the cycle collector.
+        error.__traceback__ = None
         if exchange.tenant is None:
             self.strangers[error.code] += 1
         if exchange.status or exchange.abandoned:

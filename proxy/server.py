@@ -62,7 +62,8 @@ _PROBES = (b"/healthz", b"/readyz")
 
 
 class Protocol(asyncio.Protocol):
-    """One connection of a client. ``transport`` is set as long as it is ``not lost``."""
+    """One connection of a client. ``transport`` and the parser are set as long as it is
+    ``not lost``."""
 
     __slots__ = (
         "_ahead",
@@ -151,10 +152,13 @@ class Protocol(asyncio.Protocol):
         self.sweeper.connections.discard(self)
         self._remember(None)
         self.resume_writing()
-        for call in (self._call, *self._ahead):
+        current, self._call, self._incoming = self._call, None, None
+        for call in (current, *self._ahead):
             if call is not None:
                 call.leave()
         self._ahead.clear()
+        # It refers to this connection, which would wait for the cycle collector.
+        self._parser = cast("httptools.HttpRequestParser", None)
 
     def pause_writing(self) -> None:
         if self.drained is None:

@@ -73,10 +73,10 @@ def wait_for(port: int, running: subprocess.Popen, log: Path, patience: float = 
 
 
 @contextmanager
-def upstream(core: int | None = LOAD_CORE) -> Iterator[int]:
+def upstream(core: int | None = LOAD_CORE, module: str = "bench.upstream") -> Iterator[int]:
     """The upstream of these measurements; yields its port."""
     port = free_port()
-    command = [*pinned(core), sys.executable, "-m", "bench.upstream", str(port)]
+    command = [*pinned(core), sys.executable, "-m", module, str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout

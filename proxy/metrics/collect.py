@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -261,3 +262,12 @@ def _process() -> Iterator[Family]:
     yield Family("process_start_time_seconds", "gauge", "When the process began.").add(
         vitals.STARTED
     )
+    yield _collections()
+
+
+def _collections() -> Family:
+    """Of cyclic garbage: how often each generation was looked through."""
+    family = Family("python_gc_collections_total", "counter", "Runs of the cycle collector.")
+    for generation, counts in enumerate(gc.get_stats()):
+        family.add(counts["collections"], generation=str(generation))
+    return family

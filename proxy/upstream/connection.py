@@ -237,6 +237,8 @@ class Connection(asyncio.Protocol):
         if exc is None:
             self._finish_at_eof()
         self._tell(UpstreamBroken())
+        # It refers to this connection, which would wait for the cycle collector.
+        self._parser = cast("httptools.HttpResponseParser", None)
 
     def eof_received(self) -> None:
         # It may be long before the connection is lost: what is not yet written goes first.

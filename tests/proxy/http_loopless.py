@@ -74,6 +74,8 @@ class Taker:
         call.entered = True
         try:
             body = await call.read_body(1 << 20)
+        except asyncio.CancelledError:
+            return  # The client has left.
         except GatewayError as error:
             headers, body = render(error, None)
             await call.respond(error.status, headers, body)

@@ -1,0 +1,1 @@
+"""Whether a worker keeps the memory that it has: half an hour of what real life brings."""
