@@ -9,6 +9,7 @@ dropped, or refused. What was done goes into the response's ``X-Hubpo-Dropped`` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,10 @@ from proxy.ai.middle.request import Message, Request, Tool
 
 Rule = Literal["drop", "refuse"]
 Mode = Literal["declared", "drop", "refuse"]
+
+NOTED = 50
+"""Of each kind of note, so many are kept: they go into a header."""
+_NOT_PLAIN = re.compile(r"[^ -~]")
 
 _SAYS_NOTHING: Mapping[str, Any] = {"n": 1, "logprobs": False, "top_logprobs": 0}
 """A parameter that is set to what holds anyway."""
@@ -41,14 +46,18 @@ class Notes:
         """The provider cannot be told ``name``. Raises ParameterUnsupported where it is refused."""
         if (rule if self.mode == "declared" else self.mode) == "refuse":
             raise ParameterUnsupported(name, self.where)
-        if name not in self.dropped:
-            self.dropped.append(name)
+        _add(self.dropped, name)
 
     def maps(self, name: str, to: str) -> None:
         """It is told something near to ``name``: ``to`` says what."""
-        note = f"{name}={to}"
-        if note not in self.mapped:
-            self.mapped.append(note)
+        _add(self.mapped, f"{name}={to}")
+
+
+def _add(notes: list[str], note: str) -> None:
+    """Names come from clients: whatever cannot stand in a header is taken out."""
+    note = _NOT_PLAIN.sub("?", note[:200])
+    if note not in notes and len(notes) < NOTED:
+        notes.append(note)
 
 
 def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:

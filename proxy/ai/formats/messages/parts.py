@@ -11,6 +11,7 @@ import msgspec
 
 from proxy.ai.formats.messages.names import NAME, own
 from proxy.ai.formats.messages.usage import joined
+from proxy.ai.formats.seals import is_others
 from proxy.ai.middle import (
     Citation,
     Foreign,
@@ -194,13 +195,12 @@ class Asked:
         return block
 
     def _thinking(self, part: Thinking) -> list[Block]:
-        if self._as_is:
+        seal = part.signature or part.sealed
+        if (seal or self._as_is) and not is_others(NAME, seal):
             return thoughts(part)
-        if part.id or not (part.signature or part.sealed):
-            # Another provider's, or without the signature that Anthropic wants to see.
-            self._notes.lacks("messages.thinking")
-            return []
-        return thoughts(part)
+        # Without the signature that Anthropic wants to see, or with another provider's.
+        self._notes.lacks("messages.thinking")
+        return []
 
     def _foreign(self, part: Foreign) -> list[Block]:
         if part.format == NAME:

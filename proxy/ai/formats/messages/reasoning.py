@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.ai.formats.messages.models import Model
+from proxy.ai.formats.messages.names import NAME
+from proxy.ai.formats.seals import is_others
 from proxy.ai.middle import Reasoning, Request, Thinking, ToolCall, ToolResult
 from proxy.ai.middle.rules import Notes
 
@@ -100,7 +102,8 @@ def _began_without(request: Request) -> bool:
 
 
 def _signed(part: object) -> bool:
-    return isinstance(part, Thinking) and bool(part.signature or part.sealed)
+    seal = part.signature or part.sealed if isinstance(part, Thinking) else ""
+    return bool(seal) and not is_others(NAME, seal)
 
 
 def _wanted(reasoning: Reasoning, notes: Notes) -> str:

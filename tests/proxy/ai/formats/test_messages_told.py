@@ -9,6 +9,7 @@ from proxy.ai.errors import ParameterUnsupported
 from proxy.ai.formats import messages
 from proxy.ai.formats.messages.models import model as model_of
 from proxy.ai.formats.messages.output import fitted
+from proxy.ai.formats.seals import marked
 from proxy.ai.middle import (
     Citation,
     Foreign,
@@ -191,8 +192,8 @@ def test_what_only_another_format_can_say_is_dropped_with_notice():
             "assistant",
             [
                 Thinking("unsigned"),
-                Thinking(sealed="x", id="rs_1"),
-                Thinking("signed", "sig"),
+                Thinking("of OpenAI", marked("responses", "rs_1:x"), id="rs_1"),
+                Thinking("signed", "sig", id="rs_2"),
                 Text("See.", [Citation("https://x")]),
                 Refusal("No."),
                 Media("image", url="https://x/made.png"),

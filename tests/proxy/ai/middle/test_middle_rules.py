@@ -66,3 +66,14 @@ def test_it_stays_for_the_format_itself():
     foreign(request, "messages", notes)
     assert notes.dropped == []
     assert request == of_many_extras()
+
+
+def test_notes_can_stand_in_a_header_whatever_a_client_calls_its_fields():
+    notes = Notes()
+    notes.lacks("a\r\nset-cookie: b=c")
+    notes.maps("ä" * 500, "x")
+    for number in range(100):
+        notes.lacks(f"field{number}")
+    assert notes.dropped[0] == "a??set-cookie: b=c"
+    assert notes.mapped == ["?" * 200]
+    assert len(notes.dropped) == 50
