@@ -30,6 +30,7 @@ from proxy.ai.middle import (
 )
 
 _ROLES: dict[str, Any] = {"system": "system", "developer": "developer", "user": "user"}
+_PLAIN: dict[str, Any] = {**_ROLES, "assistant": "assistant"}
 
 
 def read(body: Fields) -> list[Message]:
@@ -38,7 +39,13 @@ def read(body: Fields) -> list[Message]:
         raise body.wrong("messages", "an array")
     messages: list[Message] = []
     after_tool = False
-    for place, fields in enumerate(body.each("messages")):
+    for place, given in enumerate(body.items("messages")):
+        plain = _plain_one(given)
+        if plain is not None:
+            messages.append(plain)
+            after_tool = False
+            continue
+        fields = body.at(given, f"messages[{place}]")
         role = fields.text("role")
         if role in ("tool", "function"):
             result = _result(fields, messages)
@@ -51,6 +58,16 @@ def read(body: Fields) -> list[Message]:
         after_tool = False
         messages.append(_message(fields, role, f"call_{place}"))
     return messages
+
+
+def _plain_one(given: Any) -> Message | None:
+    """Most messages: a role and a text, and nothing else."""
+    if type(given) is not dict or len(given) != 2:
+        return None
+    role, text = given.get("role"), given.get("content")
+    if type(role) is not str or role not in _PLAIN or type(text) is not str or not text:
+        return None
+    return Message(_PLAIN[role], [Text(text)])
 
 
 def _message(fields: Fields, role: str, made_id: str) -> Message:
