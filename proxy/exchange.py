@@ -65,8 +65,8 @@ class RequestHead:
 class Exchange:
     """``started`` is ``perf_counter_ns`` and ``at`` Unix microseconds, both of the head's arrival.
 
-    ``raw_path`` and ``query`` are as sent, ``params`` are the path parameters, still
-    percent-encoded. ``rest`` is the raw path below the listen path, ``""`` or ``/...``.
+    ``raw_path`` and ``query`` are as sent. ``onward`` is the path that is sent upstream; where
+    the API is not forwarded, ``rest`` is the raw path below its listen path, ``""`` or ``/...``.
     ``client`` is the peer's address, or empty. ``api`` and ``route`` are the indexed forms
     (``.api`` and ``.route`` hold the contract's). ``body_done``: nothing of the body is
     left to read.
@@ -81,8 +81,8 @@ class Exchange:
     tenant: TenantRuntime | None = None
     api: ApiRuntime | None = None
     route: RouteRuntime | None = None
-    params: dict[str, str] = {}
     rest: str = ""
+    onward: bytes = b""
     caller: Caller | None = None
     subscription: SubscriptionRuntime | None = None
     drop_authorization: bool = False

@@ -72,21 +72,26 @@ async def _send(
     body: bytes | AsyncIterator[bytes],
 ) -> Response:
     """The head of the first answer that can be had and passed on. Raises UpstreamError."""
-    route, balance, health = exchange.route, gateway.balance, gateway.health
+    route, health = exchange.route, gateway.health
     timeouts = upstream.timeouts
     if route is not None and route.timeouts is not None:
         timeouts = route.timeouts
     until = 0.0
     if timeouts.total is not None:
         until = asyncio.get_running_loop().time() + timeouts.total
-    path = _path(exchange)
+    query = exchange.query
+    path = exchange.onward + b"?" + query if query else exchange.onward
     fields, length = _fields(exchange, api, body)
     method = exchange.method
     budget = upstream.budget
     if budget is None:
         name = f"{api.tenant_id}:{upstream.id}"
         budget = upstream.budget = health.budget(name)
-    target: Target | None = balance.pick(upstream.id, upstream.order)
+    lane = upstream.lane
+    if lane is not None and not health.circuits:
+        target: Target | None = lane.target  # The only one, and nothing is held against any.
+    else:
+        target = gateway.balance.pick(upstream.id, upstream.order)
     if target is None:
         raise NoHealthyTarget
     tried: list[str] = []
@@ -127,7 +132,7 @@ async def _send(
             return response
         if isinstance(failure, int):
             response.close()
-        if following is target:
+        if following.id == target.id:
             await asyncio.sleep(retry.pause(len(tried)))
         target = following
 
@@ -162,19 +167,6 @@ def _lane(exchange: Exchange, pool: Pool, upstream: UpstreamRuntime, target: Tar
     if len(upstream.order) == 1:
         upstream.lane = lane
     return lane
-
-
-def _path(exchange: Exchange) -> bytes:
-    """The path and query to send, below the target's own path."""
-    route = exchange.route
-    if route is not None and route.rewrite is not None:
-        path = route.rewrite(exchange.params)
-    else:
-        path = exchange.rest
-    if not path.startswith("/"):
-        path = "/" + path
-    raw = path.encode()
-    return raw + b"?" + exchange.query if exchange.query else raw
 
 
 def _fields(

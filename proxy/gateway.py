@@ -141,14 +141,14 @@ class Gateway:
         return self.load.refuses(tenant.id)
 
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
-        """Sets API, route, params and rest. Raises RouteNotFound and MethodNotAllowed."""
+        """Sets what a match holds. Raises RouteNotFound and MethodNotAllowed."""
         raw = exchange.raw_path
         listen = site[1]
         match = listen.remembered.get((exchange.method, raw))
         if match is None:
             match = find(listen, raw.decode("latin-1"), exchange)
             listen.remember(exchange.method, raw, match)
-        exchange.api, exchange.route, exchange.params, exchange.rest = match
+        exchange.api, exchange.route, exchange.rest, exchange.onward = match
         return match[0]
 
     async def admit(self, exchange: Exchange, api: ApiRuntime) -> None:
@@ -220,9 +220,10 @@ def find(listen: Listen[ApiRuntime, Match], raw: str, exchange: Exchange) -> Mat
     api, depth = found
     exchange.api = api
     if api.kind != "http":
-        return api, api.base, {}, path.below(depth)
+        return api, api.base, path.below(depth), b""
     route, params = _find_route(api, path, depth, exchange.method)
-    return api, route, params, path.below(depth)
+    onward = path.below(depth) if route.rewrite is None else route.rewrite(params)
+    return api, route, "", (onward if onward.startswith("/") else "/" + onward).encode()
 
 
 def _find_route(

@@ -246,8 +246,9 @@ class SubscriptionRuntime(Struct, eq=False, gc=False):
         return place, policies
 
 
-Match = tuple[ApiRuntime, RouteRuntime, dict[str, str], str]
-"""API, route, path parameters and the raw path below the listen path."""
+Match = tuple[ApiRuntime, RouteRuntime, str, bytes]
+"""API and route; of an API that is not forwarded the raw path below the listen path, else the path
+that is sent upstream."""
 
 Listening = Listen[ApiRuntime, Match]
 

@@ -184,7 +184,7 @@ def test_a_replaced_tenant_is_freed_without_the_cycle_collector() -> None:
         caller = runtime.keys[keys.digest("hub_large")]
         subscribed = caller.uses["orders"]
         subscribed.steps(api.base, caller)
-        runtime.listen.remember("GET", b"/orders", (api, api.base, {}, ""))
+        runtime.listen.remember("GET", b"/orders", (api, api.base, "", b"/"))
         return tracemalloc.get_traced_memory()[0]
 
     gc.disable()
