@@ -129,12 +129,15 @@ class Batch:
                 limits.resolve(self._link.now())
             keys.append(limits.keys)
             key_count += limits.key_count
-            arguments.append(number(len(group.waiting)))
             if group.held:
                 words += self._ask_held(group, arguments)
+                continue
+            words += 2 + 3 * limits.key_count
+            calls = len(group.waiting)
+            if calls == 1:
+                arguments.append(limits.once)
             else:
-                arguments.append(limits.plain_words)
-                words += 2 + 3 * limits.key_count
+                arguments += (number(calls), limits.plain_words)
         self._flying += 1
         if asking:
             self._link.ask("ASKING").add_done_callback(heed)
@@ -143,12 +146,12 @@ class Batch:
         call.add_done_callback(lambda done: self._answered(done, groups))
 
     def _ask_held(self, group: Group, arguments: list[bytes]) -> int:
-        """How many words were added, with the one before."""
+        """How many words were added."""
         limits = group.limits
         group.counters = limits.counters
         units = group.held[0].units
         shares = self._shares.of(limits, group.counters) if limits.leased else ()
-        arguments.append(number(len(limits.items)))
+        arguments += (number(len(group.waiting)), number(len(limits.items)))
         words = 2 + 3 * len(limits.items)
         for index, (item, head) in enumerate(zip(limits.items, limits.heads, strict=True)):
             arguments.append(head)
@@ -181,9 +184,11 @@ class Batch:
                 remaining = remaining[: len(group.counters)]
                 if granted:
                     self._hold(group, granted, remaining, drawn)
-            _tell(group.waiting[:granted], Verdict(True, remaining))
-            if granted < len(group.waiting):
-                _tell(group.waiting[granted:], Verdict(False, remaining, tight - 1, wait))
+            waiting = group.waiting
+            if granted < len(waiting):
+                _tell(waiting[granted:], Verdict(False, remaining, tight - 1, wait))
+                waiting = waiting[:granted]
+            _tell(waiting, Verdict(True, remaining))
 
     def _doubt(self, groups: list[Group]) -> None:
         """The answer is lost, and with it whether anything is held."""

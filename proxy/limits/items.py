@@ -95,7 +95,7 @@ class Limits:
 
     __slots__ = (
         "calls", "closed", "counters", "heads", "items", "key_count", "keys", "leased",
-        "ones", "plain", "plain_words", "shares", "tenant_id", "until",
+        "once", "ones", "plain", "plain_words", "shares", "tenant_id", "until",
     )  # fmt: skip
 
     def __init__(self, items: tuple[Item, ...]) -> None:
@@ -111,8 +111,8 @@ class Limits:
         self.keys = b""
         self.key_count = 0
         self.heads: tuple[bytes, ...] = ()
-        self.plain_words = b""
-        """Of plain limits, what follows the number of calls."""
+        self.plain_words = self.once = b""
+        """Of plain limits, what follows the number of calls, and the whole for a single one."""
         self.shares: tuple[Share, ...] = ()
         """The limiter's, for as long as the counters are the same."""
 
@@ -138,6 +138,7 @@ class Limits:
         self.key_count = len(keys)
         self.heads = tuple(heads)
         self.plain_words = b"".join((word(len(heads)), *heads))
+        self.once = word(1) + self.plain_words
 
 
 class Verdict(Struct, frozen=True):

@@ -29,25 +29,25 @@ _LONGEST_NAME = 256
 """Characters of an end user that is remembered."""
 
 
-class Bound:
+class Bound(Limits):
     """The limits of a place for one key and one end user, of whom ``user`` is the digest.
 
     ``check`` is the step of plain ones: the commonest, and so the shortest.
     """
 
-    __slots__ = ("limits", "told", "user")
+    __slots__ = ("told", "user")
 
     def __init__(self, items: tuple[Item, ...], user: str = "") -> None:
-        self.limits = Limits(items)
+        super().__init__(items)
         self.told = tell(items)
         self.user = user
 
     def check(self, exchange: Exchange, gateway: Gateway) -> Awaitable[None] | None:
         limiter = gateway.limiter
-        answer = limiter.check(self.limits)
+        answer = limiter.check(self)
         if answer is not None:
             return _wait(exchange, limiter, answer, self)
-        _away(limiter, self.limits)
+        _away(limiter, self)
         return None
 
 
@@ -58,7 +58,7 @@ def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # n
     if rules.by_key or rules.by_user:
         return _bound_step(rules, place)
     bound = Bound(rules.items())
-    return bound.check if bound.limits.plain else _step(bound)
+    return bound.check if bound.plain else _step(bound)
 
 
 def _step(bound: Bound) -> Step:
@@ -91,20 +91,19 @@ def _bound_step(rules: Rules, place: Place) -> Step:
 
 def admit(exchange: Exchange, limiter: AnyLimiter, bound: Bound) -> Awaitable[None] | None:
     """Takes what the call needs of all limits, or raises what refuses it."""
-    limits = bound.limits
     answer: Verdict | Awaitable[Verdict | None] | None
-    if limits.plain:
-        answer = limiter.check(limits)
-    elif limits.leased and limits.calls:
-        answer = limiter.draw(limits)
+    if bound.plain:
+        answer = limiter.check(bound)
+    elif bound.leased and bound.calls:
+        answer = limiter.draw(bound)
         if answer is None:
-            answer = limiter.hold(Held(limits, limits.ones), alike=True)
+            answer = limiter.hold(Held(bound, bound.ones), alike=True)
     else:
-        reservation = Reservation(limits, exchange, limiter.counts)
+        reservation = Reservation(bound, exchange, limiter.counts)
         exchange.reservation = reservation
-        answer = limiter.hold(reservation.held, alike=not limits.closed)
+        answer = limiter.hold(reservation.held, alike=not bound.closed)
     if answer is None:
-        _away(limiter, limits)
+        _away(limiter, bound)
         return None
     if isinstance(answer, Verdict):
         limiter.counts.checks += 1
@@ -118,7 +117,7 @@ async def _wait(
 ) -> None:
     verdict = await answer
     if verdict is None:
-        _away(limiter, bound.limits)
+        _away(limiter, bound)
         return
     limiter.counts.checks += 1
     if verdict.allowed:
@@ -126,8 +125,8 @@ async def _wait(
         return
     limiter.counts.refusals += 1
     reservation = exchange.reservation
-    units = bound.limits.ones if reservation is None else reservation.held.units
-    raise bound.told.refusal(bound.limits.items, verdict, units)
+    units = bound.ones if reservation is None else reservation.held.units
+    raise bound.told.refusal(bound.items, verdict, units)
 
 
 def _away(limiter: AnyLimiter, limits: Limits) -> None:
