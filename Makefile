@@ -6,7 +6,7 @@ SETUP := sh platform/launch/bootstrap.sh
 export PYTHONPATH := platform:.
 .DEFAULT_GOAL := help
 
-.PHONY: up roll test check fmt bench bench-scale bench-policies bench-limits bench-profile bench-ingest bench-peers faults soak lock help
+.PHONY: up roll test check fmt bench bench-scale bench-policies bench-limits bench-profile bench-ingest bench-peers faults soak lock help clients
 
 help:
 	@echo "make up     run the platform here, in the foreground"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-ingest  measure how fast usage gets into the tables"
 	@echo "make faults  do faults to the platform under load, and compare what is recorded"
 	@echo "make soak   half an hour at half load: memory must stay (ARGS=\"--minutes 3\")"
+	@echo "make clients  drive the SDKs that applications use against a gateway"
 	@echo "make lock   pin the newest versions that pyproject.toml allows"
 
 up:
@@ -94,3 +95,7 @@ lock:
 	$(COMPILE) --all-extras --group dev -c requirements.txt -o requirements-dev.txt
 	echo uv | $(PY) -m uv pip compile - --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --quiet --upgrade -o requirements-uv.txt
+
+clients:
+	@$(SETUP) requirements-dev.txt
+	@exec $(PY) -m tests.clients $(ARGS)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from proxy.ai.errors import ParameterUnsupported
 from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
+from proxy.ai.middle.embedding import EmbeddingRequest
 from proxy.ai.middle.request import Message, Request, Tool
 
 Rule = Literal["drop", "refuse"]
@@ -74,12 +75,14 @@ def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
         setattr(request, name, empty)
 
 
-def foreign(request: Request, format: str, notes: Notes) -> None:  # noqa: A002
+def foreign(request: Request | EmbeddingRequest, format: str, notes: Notes) -> None:  # noqa: A002
     """Drops what only the client's format can say, where the provider speaks another."""
     if request.format == format:
         return
     _drop(request.extra, notes)
     request.extra = {}
+    if not isinstance(request, Request):
+        return  # Embeddings have neither tools nor messages.
     for tool in request.tools:
         _drop_own(tool, notes)
     for message in request.messages:

@@ -195,3 +195,36 @@ def test_a_stream_that_fails_before_its_first_token_is_answered_by_another(
     event = platform.event(raw.headers["x-request-id"])
     assert event.attempts == 2
     assert "529" in event.routed or "502" in event.routed or "503" in event.routed
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "vectors"),
+    [
+        (
+            "/v2/embed",
+            {
+                "model": "vectors",
+                "texts": ["a", "b"],
+                "input_type": "search_query",
+                "embedding_types": ["float"],
+            },
+            lambda told: told["embeddings"]["float"],
+        ),
+        (
+            "/v1beta/models/vectors:batchEmbedContents",
+            {"requests": [{"content": {"parts": [{"text": text}]}} for text in "ab"]},
+            lambda told: [one["values"] for one in told["embeddings"]],
+        ),
+    ],
+)
+def test_embeddings_are_had_in_the_formats_of_others(web, provider, platform, path, body, vectors):
+    data = [{"object": "embedding", "index": n, "embedding": [0.5, n]} for n in range(2)]
+    usage = {"prompt_tokens": 4, "total_tokens": 4}
+    answer = {"object": "list", "model": "vectors-real", "data": data, "usage": usage}
+    provider.says(json.dumps(answer).encode())
+    told = web.post(path, json=body)
+    assert told.status_code == 200, told.text
+    assert vectors(told.json()) == [[0.5, 0.0], [0.5, 1.0]]
+    assert json.loads(provider.last.body) == {"model": "vectors-real", "input": ["a", "b"]}
+    event = platform.event(told.headers["x-request-id"])
+    assert (event.input_tokens, event.output_tokens) == (4, 0)
