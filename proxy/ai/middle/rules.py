@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from proxy.ai.errors import ParameterUnsupported
-from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
 from proxy.ai.middle.embedding import EmbeddingRequest
+from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
 from proxy.ai.middle.request import Message, Request, Tool
 
 Rule = Literal["drop", "refuse"]
