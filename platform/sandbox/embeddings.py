@@ -54,7 +54,9 @@ async def serve(request: Request, known: Callable[[str], None]) -> None:
         for index, vector in enumerate(vectors)
     ]
     usage = {"prompt_tokens": count, "total_tokens": count}
-    await request.answer({"object": "list", "data": data, "model": asked.model, "usage": usage})
+    # Mistral's SDK wants an id, which OpenAI's answer does not have.
+    told = {"id": "embd-sandbox", "object": "list", "data": data, "model": asked.model}
+    await request.answer(told | {"usage": usage})
 
 
 def _inputs(value: str | list[Any]) -> list[Any]:

@@ -1,4 +1,5 @@
 from _run import ADDRESS, CALL, CHAT, KEY, QUESTION, raises, run, same, some
+from anthropic import AsyncAnthropic
 from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.models.anthropic import AnthropicModel
@@ -8,7 +9,12 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 openai = OpenAIProvider(base_url=f"{ADDRESS}/v1", api_key=KEY)
 model = OpenAIChatModel(CHAT, provider=openai)
-claude = AnthropicModel(CHAT, provider=AnthropicProvider(api_key=KEY, base_url=ADDRESS))
+claude = AnthropicModel(
+    CHAT,
+    provider=AnthropicProvider(
+        anthropic_client=AsyncAnthropic(api_key=KEY, base_url=ADDRESS, max_retries=0)
+    ),
+)
 
 
 class Place(BaseModel):
