@@ -73,7 +73,6 @@ def routing(
         strategy=_STRATEGIES[row.strategy],
         rules=tuple(_rule(one) for one in own if one.target_id is None or one.target_id in known),
         fallbacks=tuple(str(id_) for id_ in row.fallbacks if id_ in known and id_ != row.pk),
-        on_break=row.on_break,
         unsupported=row.unsupported,
         regions=tuple(sorted(row.regions)),
     )

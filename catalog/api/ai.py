@@ -26,7 +26,7 @@ _PROVIDER_FIELDS = [
     "idle_timeout",
     "enabled",
 ]
-_ROUTING_FIELDS = ["strategy", "fallbacks", "on_break", "unsupported", "regions"]
+_ROUTING_FIELDS = ["strategy", "fallbacks", "unsupported", "regions"]
 _MODEL_FIELDS = [
     "name",
     "description",

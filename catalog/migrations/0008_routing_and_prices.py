@@ -22,11 +22,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='aimodel',
-            name='on_break',
-            field=models.CharField(choices=[('error', 'ends with an error'), ('continue', 'is continued by another deployment')], default='error', help_text='In a stream, after its first piece. Before that another is asked in any case.', max_length=10, verbose_name='an answer that breaks off'),
-        ),
-        migrations.AddField(
-            model_name='aimodel',
             name='regions',
             field=django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=40), blank=True, default=list, help_text='Only deployments in these regions are asked. Empty: all.', size=None),
         ),

@@ -18,11 +18,6 @@ class Strategy(models.TextChoices):
     HEADROOM = "headroom", "The most left under its limits"
 
 
-class OnBreak(models.TextChoices):
-    ERROR = "error", "ends with an error"
-    CONTINUE = "continue", "is continued by another deployment"
-
-
 class Unsupported(models.TextChoices):
     DECLARED = "declared", "by its rule: dropped or refused"
     DROP = "drop", "dropped, and said so"
@@ -36,13 +31,6 @@ class RoutingColumns(models.Model):
         default=list,
         blank=True,
         help_text="Models that are asked once all deployments of this one have failed, in order.",
-    )
-    on_break = models.CharField(
-        "an answer that breaks off",
-        max_length=10,
-        choices=OnBreak,
-        default=OnBreak.ERROR,
-        help_text="In a stream, after its first piece. Before that another is asked in any case.",
     )
     unsupported = models.CharField(
         "a parameter that the provider lacks is",

@@ -89,16 +89,12 @@ class Rule(Struct, frozen=True, gc=False):
 class Routing(Struct, frozen=True, gc=False):
     """``fallbacks``: ids of models that are asked once all deployments have failed, in order.
 
-    ``on_break``: a stream that breaks off after its first token ends with an error, or another
-    deployment goes on with the text so far. ``unsupported``: what is done with parameters that a
-    provider lacks. ``regions``: only deployments there, where any are named. ``compare_with`` is
-    the id of the deployment whose price the saving is told against.
+    ``unsupported``: what is done with parameters that a provider lacks. ``regions``: only
+    deployments there, where any are named.
     """
 
     strategy: Strategy = Weighted()
     rules: tuple[Rule, ...] = ()
     fallbacks: tuple[str, ...] = ()
-    on_break: Literal["error", "continue"] = "error"
     unsupported: Literal["declared", "drop", "refuse"] = "declared"
     regions: tuple[str, ...] = ()
-    compare_with: str = ""
