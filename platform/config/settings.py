@@ -200,6 +200,8 @@ SPECTACULAR_SETTINGS = {
         "ApiKind": "catalog.models.Api.Kind",
         "ApiState": "catalog.models.Api.State",
         "SubscriptionStatus": "catalog.models.Subscription.Status",
+        "ModelAbility": "catalog.models.AIModel.Ability",
+        "DeploymentAbility": "catalog.models.ai.Trait",
         "LimitMeasure": "catalog.models.Limit.Measure",
         "LimitWindow": "catalog.models.Limit.Window",
         "LimitPer": "catalog.models.Limit.Per",
