@@ -76,32 +76,35 @@ def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
 
 
 def foreign(request: Request | EmbeddingRequest, format: str, notes: Notes) -> None:  # noqa: A002
-    """Drops what only the client's format can say, where the provider speaks another."""
+    """Drops what only the client's format can say, where the provider speaks another.
+
+    What a part or a tool has of it stays there, for nobody else to look at: it is but noted, as
+    the same parts may have to be told to the next provider.
+    """
     if request.format == format:
         return
-    _drop(request.extra, notes)
+    _note(request.extra, notes)
     request.extra = {}
     if not isinstance(request, Request):
         return  # Embeddings have neither tools nor messages.
     for tool in request.tools:
-        _drop_own(tool, notes)
+        _note_own(tool, notes)
     for message in request.messages:
-        _drop_own(message, notes)
+        _note_own(message, notes)
         for part in message.parts:
-            _drop_own(part, notes)
+            _note_own(part, notes)
             if isinstance(part, ToolResult):
                 for inner in part.parts:
-                    _drop_own(inner, notes)
+                    _note_own(inner, notes)
 
 
-def _drop(extra: Mapping[str, Any], notes: Notes) -> None:
+def _note(extra: Mapping[str, Any], notes: Notes) -> None:
     for name in extra:
         notes.lacks(name)
 
 
-def _drop_own(of: Tool | Message | Part, notes: Notes) -> None:
+def _note_own(of: Tool | Message | Part, notes: Notes) -> None:
     if isinstance(of, Refusal | Foreign) or of.extra is None:
         return
     for said in of.extra.values():
-        _drop(said, notes)
-    of.extra = None
+        _note(said, notes)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from proxy.ai.formats.messages.answer import read_answer, write_answer
 from proxy.ai.formats.messages.faults import read_fault, write_fault, write_stream_fault
-from proxy.ai.formats.messages.names import NAME
+from proxy.ai.formats.messages.names import ELSEWHERE, NAME
 from proxy.ai.formats.messages.reader import Reader
 from proxy.ai.formats.messages.request import read_request
 from proxy.ai.formats.messages.told import write_request
@@ -27,6 +27,7 @@ __all__ = [
     "NAME",
     "STREAM_TYPE",
     "USAGE_MARK",
+    "is_mixed",
     "read_answer",
     "read_fault",
     "read_request",
@@ -41,6 +42,7 @@ __all__ = [
 
 STREAM_TYPE = b"text/event-stream"
 USAGE_MARK = b'"usage"'
+ELSEWHERE_MARK = b'"' + ELSEWHERE.encode()
 LACKS: Mapping[str, Rule] = {
     "n": "refuse",
     "seed": "drop",
@@ -54,6 +56,12 @@ LACKS: Mapping[str, Rule] = {
     "metadata": "drop",
 }
 """``modalities`` other than text are refused when the request is written."""
+
+
+def is_mixed(body: bytes) -> bool:
+    """A request holds what another provider signed, which a client of this format kept for it.
+    Anthropic refuses that: ``write_request`` leaves it out."""
+    return ELSEWHERE_MARK in body
 
 
 def reader() -> Reader:

@@ -1,7 +1,8 @@
 """Content blocks, as clients and models write them, read into parts.
 
 A block of a type that is not known, or with a source that is not, is ``Foreign`` as it came; what
-is not known of one that is goes to the part's ``extra``. All raise what ``fields`` raises.
+is not known of one that is goes to the part's ``extra``. A thought of Anthropic's always has an
+``extra`` of this format, if only an empty one. All raise what ``fields`` raises.
 
 Source: Anthropic's API reference (Messages) and the types of its Python SDK, 2.14.
 """
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from proxy.ai.formats.fields import Fields, encode
-from proxy.ai.formats.messages.names import JSON_TOOL, NAME, as_own, own
+from proxy.ai.formats.messages.names import ELSEWHERE, JSON_TOOL, NAME, as_own, own
 from proxy.ai.middle import (
     Citation,
     Foreign,
@@ -140,7 +141,7 @@ def _tool_use(fields: Fields) -> Part:
     if name == JSON_TOOL:
         return Text(arguments)
     call = ToolCall(needed(fields, "id"), name, arguments)
-    call.signature = fields.text("signature")
+    call.signature = fields.text("signature").removeprefix(ELSEWHERE)
     call.cache = fields.table("cache_control")
     rest = fields.rest()
     if rest.get("caller") == {"type": "direct"}:
@@ -161,11 +162,16 @@ def _tool_result(fields: Fields) -> Part:
 
 def _thinking(fields: Fields) -> Part:
     text, signature = needed(fields, "thinking"), fields.text("signature")
-    return Thinking(text, signature, extra=as_own(fields.rest()))
+    if signature.startswith(ELSEWHERE):
+        return Thinking(text, signature.removeprefix(ELSEWHERE), extra=as_own(fields.rest()))
+    return Thinking(text, signature, extra={NAME: fields.rest()})
 
 
 def _redacted(fields: Fields) -> Part:
-    return Thinking(sealed=needed(fields, "data"), extra=as_own(fields.rest()))
+    sealed = needed(fields, "data")
+    if sealed.startswith(ELSEWHERE):
+        return Thinking(sealed=sealed.removeprefix(ELSEWHERE), extra=as_own(fields.rest()))
+    return Thinking(sealed=sealed, extra={NAME: fields.rest()})
 
 
 _READERS: dict[str, Callable[[Fields], Part | None]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from proxy.ai.formats.messages.names import NAME, own
-from proxy.ai.formats.messages.parts import as_text, called, citation
+from proxy.ai.formats.messages.parts import as_text, called, citation, mark_of
 from proxy.ai.middle import Foreign, Media, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
 GROWN = {
@@ -32,7 +32,7 @@ def first_block(part: Part) -> dict[str, Any] | None:
         case ToolCall():
             block = called(part)
         case Thinking():
-            block = {"type": "thinking", "thinking": "", "signature": "", **own(part.extra)}
+            block = thinking(part)
         case Foreign():
             if part.format != NAME:
                 return None
@@ -42,6 +42,10 @@ def first_block(part: Part) -> dict[str, Any] | None:
         case ToolResult():
             return None
     return block
+
+
+def thinking(part: Thinking) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": "", "signature": mark_of(part), **own(part.extra)}
 
 
 def first_deltas(part: Part) -> list[dict[str, Any]]:
@@ -59,8 +63,6 @@ def first_deltas(part: Part) -> list[dict[str, Any]]:
             deltas = [grown(part, opening)] if opening else []
         case Thinking():
             deltas = [grown(part, part.text)] if part.text else []
-            if part.signature:
-                deltas.append({"type": "signature_delta", "signature": part.signature})
         case Foreign():
             given = part.value.get("input")
             written = _encode(given).decode() if given else ""

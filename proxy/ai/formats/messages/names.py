@@ -12,6 +12,10 @@ JSON_TOOL = "hubpo_json"
 """Where a model cannot be told a schema of its answer, it must call this tool, whose arguments are
 the answer. Readers turn the call into text, so nobody else ever sees it."""
 
+ELSEWHERE = "hubpo:"
+"""Before a signature that is none of Anthropic's: a client keeps it for whoever made it, and
+Anthropic, which refuses it, is not shown it."""
+
 FINISHES: dict[str, Finish] = {
     "end_turn": "stop",
     "stop_sequence": "stop",

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.ai.formats.messages.names import NAME, own
+from proxy.ai.formats.messages.names import ELSEWHERE, NAME, own
 from proxy.ai.formats.messages.usage import joined
 from proxy.ai.formats.seals import is_others
 from proxy.ai.middle import (
@@ -73,15 +73,20 @@ def citation(one: Citation) -> dict[str, Any]:
     return found
 
 
-def thoughts(part: Thinking) -> list[Block]:
+def mark_of(part: Thinking) -> str:
+    """For a client: what goes before the signature of a thought."""
+    return "" if part.extra and NAME in part.extra else ELSEWHERE
+
+
+def thoughts(part: Thinking, mark: str = "") -> list[Block]:
     """What may be read and what may not are blocks of their own here."""
     blocks: list[Block] = []
     if part.sealed:
-        blocks.append({"type": "redacted_thinking", "data": part.sealed})
+        blocks.append({"type": "redacted_thinking", "data": mark + part.sealed})
     if part.text or part.signature or not part.sealed:
-        blocks.append({"type": "thinking", "thinking": part.text, "signature": part.signature})
-    if part.extra:
-        joined(blocks[-1], own(part.extra))
+        signature = mark + part.signature
+        blocks.append({"type": "thinking", "thinking": part.text, "signature": signature})
+    joined(blocks[-1], own(part.extra))
     return blocks
 
 
@@ -108,7 +113,7 @@ def of_answer(part: Part) -> list[Block]:
             block["input"] = arguments(part)
             return [block]
         case Thinking():
-            return thoughts(part)
+            return thoughts(part, mark_of(part))
         case Media():
             block = {"type": "text", "text": as_text(part)}
         case Foreign():
@@ -125,7 +130,7 @@ def called(call: ToolCall) -> Block:
     as it came lets it be given to that provider again."""
     block: Block = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
     if call.signature:
-        block["signature"] = call.signature
+        block["signature"] = ELSEWHERE + call.signature
     return joined(block, own(call.extra))
 
 
@@ -195,10 +200,11 @@ class Asked:
         return block
 
     def _thinking(self, part: Thinking) -> list[Block]:
+        """Anthropic wants to see its own signature."""
         seal = part.signature or part.sealed
-        if (seal or self._as_is) and not is_others(NAME, seal):
+        ours = not mark_of(part) if self._as_is else bool(seal)
+        if ours and not is_others(NAME, seal):
             return thoughts(part)
-        # Without the signature that Anthropic wants to see, or with another provider's.
         self._notes.lacks("messages.thinking")
         return []
 

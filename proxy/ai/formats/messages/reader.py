@@ -21,7 +21,7 @@ from proxy.ai.formats.messages import blocks
 from proxy.ai.formats.messages import usage as counts
 from proxy.ai.formats.messages.answer import finish
 from proxy.ai.formats.messages.faults import fault_in
-from proxy.ai.formats.messages.names import JSON_TOOL, NAME, USUAL
+from proxy.ai.formats.messages.names import ELSEWHERE, JSON_TOOL, NAME, USUAL
 from proxy.ai.formats.sse import Events, TooLong
 from proxy.ai.middle import (
     Begin,
@@ -204,7 +204,8 @@ class Reader:
         if grows == _HELD:
             self._grow_held(index, kind, delta)
         elif kind == "signature_delta" and grows == "thinking_delta":
-            found.append(PartSigned(0, index, delta.text("signature")))
+            if signature := delta.text("signature").removeprefix(ELSEWHERE):
+                found.append(PartSigned(0, index, signature))
         elif kind == "citations_delta" and grows == "text_delta":
             value = delta.table("citation") or {}
             cited = blocks.citation(value, delta.at(value, "citation"))

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from proxy.ai.formats.messages import usage as counts
 from proxy.ai.formats.messages.answer import message, stop_reason
 from proxy.ai.formats.messages.faults import write_stream_fault
-from proxy.ai.formats.messages.growing import GROWN, first_block, first_deltas, grown
+from proxy.ai.formats.messages.growing import GROWN, first_block, first_deltas, grown, thinking
 from proxy.ai.formats.messages.names import NAME, own
-from proxy.ai.formats.messages.parts import citation
+from proxy.ai.formats.messages.parts import citation, mark_of
 from proxy.ai.formats.sse import event
 from proxy.ai.middle import (
     Begin,
@@ -63,6 +63,7 @@ class Writer:
         self._now: int | None = None
         """The part that is being written; ``_part`` is what it began as."""
         self._part: Part = Text("")
+        self._signed = False
         self._waiting: dict[int, list[_OfPart]] = {}
         self._index = -1
         self._indexes: dict[int, int] = {}
@@ -173,11 +174,12 @@ class Writer:
 
     def _begin_part(self, begun: PartBegin, out: list[bytes]) -> None:
         part = begun.value
-        self._now, self._part = begun.part, part
+        self._now, self._part, self._signed = begun.part, part, False
         self._parts.append(part)
         if isinstance(part, Thinking) and part.sealed:
             # What cannot be read is a block for itself; should more follow, it is in another.
-            sealed = {"type": "redacted_thinking", "data": part.sealed, **own(part.extra)}
+            data = mark_of(part) + part.sealed
+            sealed = {"type": "redacted_thinking", "data": data, **own(part.extra)}
             self._begin_block(sealed, out)
             return
         block = first_block(part)
@@ -206,14 +208,21 @@ class Writer:
     def _close(self, out: list[bytes]) -> None:
         if isinstance(self._part, ToolCall) and self._part.custom:
             self._delta({"type": "input_json_delta", "partial_json": '"}'}, out)
+        elif isinstance(self._part, Thinking) and self._grown and not self._signed:
+            self._sign(mark_of(self._part) + self._part.signature, out)
         self._end_block(out)
         self._now = None
+
+    def _sign(self, signature: str, out: list[bytes]) -> None:
+        self._signed = True
+        if signature:
+            self._delta({"type": "signature_delta", "signature": signature}, out)
 
     def _delta(self, delta: dict[str, Any], out: list[bytes]) -> None:
         part = self._part
         if isinstance(part, Thinking) and part.sealed and not self._grown:
             self._end_block(out)
-            self._begin_block({"type": "thinking", "thinking": "", "signature": ""}, out)
+            self._begin_block(thinking(part), out)
         elif not self._open:
             return
         out.append(_DELTA % (self._index, _encode(delta)))
@@ -232,7 +241,7 @@ class Writer:
                     self._delta({"type": "citations_delta", "citation": citation(source)}, out)
             case PartSigned(signature=signature):
                 if isinstance(part, Thinking):
-                    self._delta({"type": "signature_delta", "signature": signature}, out)
+                    self._sign(mark_of(part) + signature, out)
             case PartEnd():
                 self._close(out)
 

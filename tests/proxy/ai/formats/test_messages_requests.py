@@ -8,6 +8,8 @@ import pytest
 from proxy.ai.errors import InvalidJson, InvalidRequest
 from proxy.ai.formats import messages
 from proxy.ai.middle import (
+    Answer,
+    Choice,
     Foreign,
     Media,
     Message,
@@ -23,6 +25,7 @@ from proxy.ai.middle import (
 from proxy.ai.middle.rules import Notes
 
 HELLO = {"role": "user", "content": "Hello"}
+OWN = {"messages": {}}
 PNG = base64.b64encode(b"\x89PNG\r\n").decode()
 
 
@@ -224,8 +227,8 @@ def test_calls_of_tools_and_their_results():
         ]
     )
     assert request.messages[0].parts == [
-        Thinking("Hm.", "s1"),
-        Thinking(sealed="xyz"),
+        Thinking("Hm.", "s1", extra=OWN),
+        Thinking(sealed="xyz", extra=OWN),
         ToolCall("t1", "look", '{"at":[1,2.5]}'),
     ]
     seen = [Text("Broken"), Media("image", url="https://x/y")]
@@ -235,6 +238,39 @@ def test_calls_of_tools_and_their_results():
         ToolResult("t3"),
     ]
     assert again(request) == request
+
+
+def test_thoughts_of_others_are_known_and_not_shown_to_anthropic():
+    """They were answered in this format, and the client gives them back as it got them."""
+    thought = Thinking("I see.", "g-sig")
+    call = ToolCall("t1", "look", "{}", signature="g-sig-2")
+    unsigned, sealed = Thinking("Well."), Thinking(sealed="x")
+    made = Answer(format="gemini", choices=[Choice([thought, unsigned, sealed, call], "stop")])
+    content = json.loads(messages.write_answer(made, read()))["content"]
+    turn = {"role": "assistant", "content": [*content, {"type": "text", "text": "So."}]}
+    body = json.dumps({"model": "m", "max_tokens": 9, "messages": [HELLO, turn]}).encode()
+    assert messages.is_mixed(body)
+    request = messages.read_request(body)
+    assert request.messages[1].parts == [thought, unsigned, sealed, call, Text("So.")]
+    notes = Notes()
+    written = messages.write_request(request, "m", notes)
+    assert notes.dropped == ["messages.thinking"]
+    assert not messages.is_mixed(written)
+    assert json.loads(written)["messages"][1]["content"] == [
+        {"type": "tool_use", "id": "t1", "name": "look", "input": {}},
+        {"type": "text", "text": "So."},
+    ]
+
+
+def test_anthropics_own_thoughts_go_back_as_they_came():
+    blocks = [
+        {"type": "thinking", "thinking": "", "signature": "sig"},
+        {"type": "redacted_thinking", "data": "xyz"},
+    ]
+    request = read(messages=[{"role": "assistant", "content": blocks}])
+    written = messages.write_request(request, "m", Notes())
+    assert json.loads(written)["messages"][0]["content"] == blocks
+    assert not messages.is_mixed(written)
 
 
 def test_tools_of_the_clients_and_of_the_providers():

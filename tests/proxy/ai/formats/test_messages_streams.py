@@ -39,6 +39,7 @@ from proxy.ai.middle import (
 from proxy.ai.middle.events import Fold, unfold
 
 EVENT = TypeAdapter(RawMessageStreamEvent)
+OWN = {"messages": {}}
 ASKED = Request(format="messages", model="m", messages=[])
 START = {
     "type": "message_start",
@@ -163,12 +164,12 @@ def test_thoughts_calls_citations_and_what_only_this_format_says():
     assert fold(events).answer.choices == [
         Choice(
             [
-                Thinking("Hm.", "sig"),
+                Thinking("Hm.", "sig", extra=OWN),
                 Foreign("messages", {**search, "input": {"query": "x"}}),
                 Foreign("messages", found),
                 Text("So.", [Citation("https://x", "X", "q", format="messages", raw=source)]),
                 ToolCall("t", "look", '{"a": 1}'),
-                Thinking(sealed="xyz"),
+                Thinking(sealed="xyz", extra=OWN),
             ],
             "tool_calls",
         )
@@ -453,6 +454,21 @@ def test_sealed_thoughts_are_blocks_of_their_own():
     assert written.choices[0].parts == expected
     values = write(unfold(answer))
     assert fold(read(*values)).answer.choices[0].parts == expected
+
+
+def test_signatures_of_others_are_marked_and_come_back():
+    thoughts = [
+        Thinking("I think.", "g-sig"),
+        Thinking("Aloud."),
+        Thinking("Mine.", "s", extra=OWN),
+    ]
+    answer = Answer(format="gemini", choices=[Choice(thoughts, "stop")])
+    values = write(unfold(answer))
+    signed = [v["delta"]["signature"] for v in values if "signature" in v.get("delta", {})]
+    assert signed == ["hubpo:g-sig", "hubpo:", "s"]
+    assert fold(read(*values)).answer.choices[0].parts == thoughts
+    written = messages.read_answer(messages.write_answer(answer, ASKED))
+    assert written.choices[0].parts == thoughts
 
 
 def test_a_signature_of_another_provider_comes_back_with_the_call():

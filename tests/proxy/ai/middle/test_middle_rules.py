@@ -55,10 +55,14 @@ def test_what_only_the_clients_format_says_is_dropped_wherever_it_stands():
         "shade",
     ]
     assert request.extra == {}
-    result = request.messages[1].parts[0]
-    assert isinstance(result, ToolResult)
-    assert result.extra is None
-    assert result.parts == [Text("seen")]
+
+
+def test_the_next_provider_is_told_of_the_same_parts():
+    request = of_many_extras()
+    for _ in range(2):
+        notes = Notes()
+        foreign(request, "chat", notes)
+        assert "toolset_name" in notes.dropped
 
 
 def test_it_stays_for_the_format_itself():
