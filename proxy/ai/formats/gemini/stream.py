@@ -37,6 +37,33 @@ from proxy.ai.middle.events import merged
 from proxy.ai.middle.rules import Notes
 
 
+class _Part(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+    thought: bool = False
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    parts: list[_Part]
+    role: str = ""
+
+
+class _Candidate(msgspec.Struct, forbid_unknown_fields=True):
+    content: _Content
+    index: int = 0
+
+
+class _Piece(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """An event that only says more text."""
+
+    candidates: list[_Candidate]
+    usage_metadata: usage.Counts | None = None
+    model_version: str = ""
+    response_id: str = ""
+
+
+_decode_piece = msgspec.json.Decoder(_Piece).decode
+
+
 class Reader:
     def __init__(self) -> None:
         self._events = sse.Events()
@@ -74,7 +101,29 @@ class Reader:
         self._failed = True
         return [Failed(Fault(status=502, message=message))]
 
+    def _quick(self, data: bytes, events: list[Event]) -> bool:
+        """Takes what most events are: more text of one candidate. False for anything else."""
+        try:
+            said = _decode_piece(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        if len(said.candidates) != 1 or not said.candidates[0].content.parts:
+            return False
+        candidate = said.candidates[0]
+        if not self._begun:
+            self._begun = True
+            events.append(Begin(said.response_id, said.model_version))
+        for part in candidate.content.parts:
+            made = Thinking(part.text) if part.thought else Text(part.text)
+            self._grow(made, candidate.index, events, None)
+        reported = None if said.usage_metadata is None else usage.usage_of(said.usage_metadata)
+        if reported is not None:
+            events.append(Counted(reported))
+        return True
+
     def _take(self, data: bytes, events: list[Event]) -> None:
+        if self._quick(data, events):
+            return
         fields = Fields(camelled(decode(data)), "", wrong_answer)
         error = fields.table("error")
         if error is not None:
