@@ -58,6 +58,7 @@ def full(in_alice: Any) -> dict[str, Any]:
         "output_tokens": 6,
         "cached_tokens": 5,
         "reasoning_tokens": 4,
+        "cache_write_tokens": 3,
         "cost_micros": 42,
     }
     plain = {"method": "POST", "path": "/v1/chat/completions", "status": 502} | {
@@ -65,6 +66,8 @@ def full(in_alice: Any) -> dict[str, Any]:
         "streamed": True,
         "abandoned": True,
         "currency": "USD",
+        "routed": "priority 1 after Maker 503",
+        "adapted": "dropped seed",
     }
     known = {"api": api, "application": shop, "model": model, "provider": provider}
     references = {f"{kind}_id": row.pk for kind, row in known.items()}
@@ -98,7 +101,7 @@ def test_a_call_that_has_nothing(program: Any, alice_tenant: Any) -> None:
         *("api", "route", "application", "key", "plan"),
         *("model", "provider", "deployment", "prompt"),
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"),
-        "attempts",
+        *("attempts", "cache_write_tokens"),
     }
 
 
