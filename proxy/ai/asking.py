@@ -10,7 +10,7 @@ from msgspec import structs
 from proxy.ai import passing
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
-from proxy.ai.formats import Simple
+from proxy.ai.formats import Simple, messages
 from proxy.ai.formats.embedding.registry import EMBEDDINGS
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.forms import Form
@@ -116,6 +116,9 @@ class Asking:
             return self._form.with_model(model)
         if self.format.startswith("gemini"):
             return self.body
+        if self.format == messages.NAME and messages.is_mixed(self.body):
+            # Thoughts that another provider signed would be refused: they are left out.
+            return self._translated(messages.NAME, deployment, notes)
         preset = deployment.provider.destination.preset
         return passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
 

@@ -228,3 +228,17 @@ def test_embeddings_are_had_in_the_formats_of_others(web, provider, platform, pa
     assert json.loads(provider.last.body) == {"model": "vectors-real", "input": ["a", "b"]}
     event = platform.event(told.headers["x-request-id"])
     assert (event.input_tokens, event.output_tokens) == (4, 0)
+
+
+def test_thoughts_that_another_provider_signed_are_not_sent_to_anthropic(web, provider):
+    provider.says(json.dumps(MESSAGE).encode())
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "hubpo:gemini:abc"}
+    messages = [
+        *QUESTION,
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "Hello."}]},
+        {"role": "user", "content": "Again."},
+    ]
+    told = web.post("/v1/messages", json={"model": "claude", "max_tokens": 9, "messages": messages})
+    assert told.status_code == 200, told.text
+    assert b"hubpo:" not in provider.last.body
+    assert b"Again." in provider.last.body
