@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import redis
+from redis.cluster import RedisCluster
 
 from contract.keys import USAGE_STREAM
 from tenants.valkey import connect
@@ -96,7 +97,7 @@ class Stream:
     def _ask(self, *command: Any) -> Any:
         """Makes the group where it is missing, as on the first run or in an emptied Valkey."""
         try:
-            return self._client.execute_command(*command)
+            return self._at_home(*command)
         except redis.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
@@ -105,6 +106,14 @@ class Stream:
         except redis.ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+        return self._at_home(*command)
+
+    def _at_home(self, *command: Any) -> Any:
+        """At the node that has the stream. Where a command has its keys redis-py would ask
+        another one, each time, and for ever where that is dead."""
+        if isinstance(self._client, RedisCluster):
+            node = self._client.get_node_from_key(USAGE_STREAM)
+            return self._client.execute_command(*command, target_nodes=node)
         return self._client.execute_command(*command)
 
 

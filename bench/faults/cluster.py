@@ -19,7 +19,7 @@ from bench.faults.kinds import STANDSTILL
 from bench.faults.ledger import tokens
 from bench.faults.platform import wait
 from bench.faults.run import Run, under_load
-from bench.valkey_nodes import Nodes, Single
+from bench.valkey_nodes import MASTERS, Nodes, Single
 from contract.keys import USAGE_STREAM, limits_rebuilt
 
 WITHIN = 20.0
@@ -44,10 +44,25 @@ def on_a_cluster() -> Iterator[Run]:
                     limit = {"measure": measure, "window": "calendar_day", "amount": ENOUGH}
                     run.platform.manage("/limits/", application=run.application, **limit)
                 wait(lambda: len(_used(run)) == 2, "the limits are in force")
+                _part(run)
                 yield run
         finally:
             broker.stop()
             nodes.stop()
+
+
+def _part(run: Run) -> None:
+    """Usage and the tenant's counters are on two nodes, so that each can be lost without the
+    other."""
+    nodes, counters = run.nodes, _counters(run)
+    if nodes.node_of(counters) == nodes.node_of(USAGE_STREAM):
+        nodes.migrate(counters, (nodes.node_of(counters) + 1) % MASTERS)
+
+
+def _counters(run: Run) -> str:
+    """The name of one of those that are where the tenant's counters are."""
+    (tenant_id,) = run.platform.ask("SELECT id::text FROM tenants_tenant WHERE slug = 'demo'")[0]
+    return limits_rebuilt(tenant_id)
 
 
 def kill_the_primary_of_the_usage(run: Run) -> Remark:
@@ -55,8 +70,7 @@ def kill_the_primary_of_the_usage(run: Run) -> Remark:
 
 
 def kill_the_primary_of_the_limits(run: Run) -> Remark:
-    (tenant_id,) = run.platform.ask("SELECT id::text FROM tenants_tenant WHERE slug = 'demo'")[0]
-    return _fail_over(run, limits_rebuilt(tenant_id))
+    return _fail_over(run, _counters(run))
 
 
 def _fail_over(run: Run, key: str) -> Remark:
@@ -75,8 +89,16 @@ def start_the_dead_one_again(run: Run) -> Remark:
 
 
 def stall_the_primary_of_the_usage(run: Run) -> Remark:
+    return _stall(run, USAGE_STREAM)
+
+
+def stall_the_primary_of_the_limits(run: Run) -> Remark:
+    return _stall(run, _counters(run))
+
+
+def _stall(run: Run, key: str) -> Remark:
     """For longer than it takes to be replaced: it wakes up and believes to be what it was."""
-    process = run.nodes.processes[run.nodes.node_of(USAGE_STREAM)]
+    process = run.nodes.processes[run.nodes.node_of(key)]
     process.send_signal(signal.SIGSTOP)
     try:
         time.sleep(STANDSTILL)
@@ -114,4 +136,5 @@ IN_A_CLUSTER = {
     "cluster: kill -9 of the limits' primary": kill_the_primary_of_the_limits,
     "cluster: that one comes back as a replica": start_the_dead_one_again,
     "cluster: stalled primary of the usage": stall_the_primary_of_the_usage,
+    "cluster: stalled primary of the limits": stall_the_primary_of_the_limits,
 }

@@ -92,6 +92,24 @@ def test_usage_is_taken_from_the_node_that_has_it(nodes):
     assert limits.recorded_up_to(newest)
 
 
+def test_usage_is_taken_while_any_other_node_is_dead(nodes):
+    """Also the one that the client asks what it does not know."""
+    store.client().xadd(keys.USAGE_STREAM, {"e": b"one"})
+    stream = Stream(nodes.url, "here", idle=0)
+    assert [entry.body for entry in stream.read(10)] == [b"one"]
+    home = nodes.node_of(keys.USAGE_STREAM)
+    for other in {0, 1, 2} - {home}:
+        cluster = stream._client
+        cluster.set_default_node(cluster.get_node(host="127.0.0.1", port=nodes.ports[other]))
+        nodes.kill(other)
+        (entry,) = stream.unfinished(10)
+        assert [one.body for one in stream.claim(10)] == [entry.body] == [b"one"]
+        assert stream.read(10) == []
+        nodes.start_node(other)
+    stream.finish([entry])
+    assert stream.unfinished(10) == []
+
+
 def test_a_dead_node_is_an_outcome_and_no_error(nodes, in_alice):
     number = nodes.node_of(keys.SNAPSHOT_INDEX)
     nodes.kill(number)
