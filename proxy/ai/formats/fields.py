@@ -61,6 +61,13 @@ def answer_fields(body: bytes) -> Fields:
         raise AnswerUnreadable from error
 
 
+def tables(value: Any) -> list[dict[str, Any]] | None:
+    """An array of objects with something in it, as it is; None for all else."""
+    if type(value) is not list or not all(type(entry) is dict for entry in value):
+        return None
+    return value or None
+
+
 class Fields:
     """The fields of an object that are still to be taken. Null is the same as not there."""
 

@@ -15,7 +15,7 @@ from proxy.ai.formats.chat import finish, messages, thoughts, tools, usage
 from proxy.ai.formats.chat.dialects import OWN, Telling
 from proxy.ai.formats.chat.messages import merged
 from proxy.ai.formats.chat.names import NAME, own, owned
-from proxy.ai.formats.fields import Fields, answer_fields, encode
+from proxy.ai.formats.fields import Fields, answer_fields, encode, tables
 from proxy.ai.middle import (
     Answer,
     Choice,
@@ -68,8 +68,8 @@ def call_id(answer_id: str, choice: int) -> str:
 
 def _sources(fields: Fields) -> list[Citation]:
     """Perplexity's: addresses for the whole answer, which it numbers in the text."""
-    found = fields.rest().get("search_results")
-    if type(found) is list and all(type(entry) is dict for entry in found):
+    found = tables(fields.rest().get("search_results"))
+    if found is not None:
         return [
             Citation(_str(entry, "url"), _str(entry, "title"), _str(entry, "snippet"))
             for entry in found
@@ -99,7 +99,7 @@ def _choice(fields: Fields, made_id: str, sources: list[Citation]) -> Choice:
     choice.stop_sequence = stop_sequence(fields)
     logprobs = fields.inner("logprobs")
     if logprobs is not None:
-        choice.logprobs = logprobs.take("content")
+        choice.logprobs = tables(logprobs.take("content"))
     fields.take("index")
     rest = fields.rest()
     if logprobs is not None and logprobs.rest():

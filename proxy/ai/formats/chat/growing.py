@@ -12,7 +12,7 @@ from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.chat import content, finish, messages, thoughts
 from proxy.ai.formats.chat.growing_calls import Calls
 from proxy.ai.formats.chat.names import NAME
-from proxy.ai.formats.fields import Fields, wrong_answer
+from proxy.ai.formats.fields import Fields, tables, wrong_answer
 from proxy.ai.middle import (
     ChoiceEnd,
     Event,
@@ -247,5 +247,4 @@ class Growing:
 
 
 def _logprobs(given: Any) -> Any:
-    found = given.get("content") if type(given) is dict else None
-    return found if type(found) is list and found else None
+    return tables(given.get("content")) if type(given) is dict else None

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.ai.formats.chat.dialects import Telling
-from proxy.ai.formats.chat.names import own, owned
+from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields
+from proxy.ai.formats.seals import is_others
 from proxy.ai.middle import Part, Thinking
 
 
@@ -53,6 +54,8 @@ def _kind(thought: Thinking) -> str:
 def write(parts: list[Part], telling: Telling) -> dict[str, Any]:
     """The fields of a message for its thoughts, those that ``content`` cannot hold."""
     thoughts = [part for part in parts if isinstance(part, Thinking)]
+    if not telling.own:
+        thoughts = [_own_words(thought) for thought in thoughts]
     if not thoughts or telling.dialect.thoughts == "content":
         return {}
     text = "".join(thought.text for thought in thoughts)
@@ -67,6 +70,13 @@ def write(parts: list[Part], telling: Telling) -> dict[str, Any]:
     if not written:
         telling.notes.lacks("thinking")
     return written
+
+
+def _own_words(thought: Thinking) -> Thinking:
+    """Without a signature that only a provider of another format takes back."""
+    if not is_others(NAME, thought.signature):
+        return thought
+    return Thinking(thought.text, "", thought.sealed)
 
 
 def details(thoughts: list[Thinking]) -> list[dict[str, Any]]:

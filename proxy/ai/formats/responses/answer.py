@@ -9,7 +9,7 @@ import secrets
 import time
 from typing import Any
 
-from proxy.ai.formats.fields import Fields, answer_fields, encode
+from proxy.ai.formats.fields import Fields, answer_fields, encode, tables
 from proxy.ai.formats.responses import items, thoughts, told, tools, usage
 from proxy.ai.formats.responses.names import NAME, owned
 from proxy.ai.formats.responses.request import settings
@@ -85,7 +85,7 @@ def _logprobs(parts: list[Part]) -> Any:
     found = [
         given
         for part in parts
-        if isinstance(part, Text) and type(given := owned(part.extra).get("logprobs")) is list
+        if isinstance(part, Text) and (given := tables(owned(part.extra).get("logprobs")))
     ]
     return [entry for given in found for entry in given] or None
 
