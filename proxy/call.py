@@ -50,6 +50,8 @@ class Call(Exchange):
     fault: GatewayError | None = None
     """The rest of the body cannot be read."""
     task: asyncio.Task[None] | None = None
+    source: Response | None = None
+    """What is poured into the answer at the moment."""
     _waiter: asyncio.Future[None] | None = None
     _enough: int = 0
     """Bytes of the body that must be here at ``_due``, loop time, if it is waited for."""
@@ -99,8 +101,15 @@ class Call(Exchange):
             self._due = sweeper.now + sweeper.stall_seconds
         return self._due
 
-    async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
+    async def pour(
+        self,
+        response: Response,
+        feed: Callable[[bytes], bytes] | None,
+        passes: Callable[[bytes], bool] | None = None,
+    ) -> bytes:
         connection, chunked, silent = self.connection, self.chunked, self.method == "HEAD"
+        write = connection.transport.write
+        straight = chunked and (feed is None or passes is not None)
 
         def sink(chunk: bytes) -> asyncio.Future[None] | None:
             # What write() does, in one step: this is all that a piece of a stream costs here.
@@ -113,10 +122,23 @@ class Call(Exchange):
                 if connection.held or connection.lost:
                     connection.write(chunk)
                 else:
-                    connection.transport.write(chunk)
-            return connection.drained
+                    write(chunk)
+            drained = connection.drained
+            if straight and drained is None and not connection.held and not connection.lost:
+                response.direct = write
+            return drained
 
-        return await response.pour(sink)
+        self.source, response.passes = response, passes
+        try:
+            return await response.pour(sink)
+        finally:
+            self.source = None
+            self.response_bytes += response.passed
+
+    def hold_back(self, drained: asyncio.Future[None]) -> None:
+        """The client is slow to read."""
+        if self.source is not None:
+            self.source.hold_back(drained)
 
     def take(self, chunk: bytes) -> None:
         """A piece of the body has arrived."""
@@ -143,6 +165,8 @@ class Call(Exchange):
             waiter.set_result(None)
 
     def leave(self) -> None:
+        if self.source is not None:
+            self.source.direct = None
         if not self.finished:
             self.abandoned = True
             self.wake()

@@ -206,9 +206,16 @@ class Exchange:
                 self.count_in(chunk)
                 yield chunk
 
-    async def pour(self, response: Response, feed: Callable[[bytes], bytes] | None) -> bytes:
+    async def pour(
+        self,
+        response: Response,
+        feed: Callable[[bytes], bytes] | None,
+        passes: Callable[[bytes], bool] | None = None,
+    ) -> bytes:
         """Writes the answer's pieces as they come, each as ``feed`` returns it.
 
+        ``passes`` may be asked of a frame of a chunked body, as it came: whether ``feed`` would
+        return what is in it as it is, and remember nothing of it. It is not fed then.
         Returns the last piece, which is neither fed nor written. Raises UpstreamError.
         """
         async for chunk in response:

@@ -164,6 +164,8 @@ class Protocol(asyncio.Protocol):
         if self.drained is None:
             self.drained = self.loop.create_future()
             self.deadline = self.sweeper.now + self.sweeper.stall_seconds
+            if self._call is not None:
+                self._call.hold_back(self.drained)
 
     def resume_writing(self) -> None:
         drained, self.drained = self.drained, None

@@ -15,6 +15,7 @@ HELD_LIMIT = 1_048_576
 
 _LINE_BREAKS = (b"\n", b"\r\n")
 _BLANK = (b"\n\n", b"\n\r\n")
+_FRAME_OF_EVENTS = b"\n\n\r\n"
 
 
 class _Chunk(Struct):
@@ -62,11 +63,22 @@ class StreamTap:
             chunk = self._whole_lines(chunk)
             if not chunk:
                 return b""
-        if self._skip_blank or self._mark in chunk:
+        if self._skip_blank or chunk.find(self._mark) >= 0:
             chunk = self._look(chunk)
         if chunk:
             self.blank = chunk.endswith(_BLANK) or chunk in _LINE_BREAKS
         return chunk
+
+    def passes(self, frame: bytes) -> bool:
+        """Whether ``feed`` would return what is in a frame of a chunked body as it is, and be left
+        as it was."""
+        return (
+            frame[-4:] == _FRAME_OF_EVENTS
+            and frame.find(self._mark) < 0
+            and self.blank
+            and not self._held
+            and not self._skip_blank
+        )
 
     def end(self) -> bytes:
         """The last line, if the stream ends without a line break."""

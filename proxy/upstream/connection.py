@@ -14,6 +14,7 @@ import httptools
 
 from contract.snapshot import Timeouts
 from proxy.errors import UpstreamBroken, UpstreamError
+from proxy.upstream.frames import FRAMES, several
 from proxy.upstream.response import Response
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Connection(asyncio.Protocol):
     """States: idle (``response`` is None), waiting for the head (``_head`` is pending), reading."""
 
     __slots__ = (
+        "_between",
         "_closed",
         "_drain",
         "_head",
@@ -94,6 +96,8 @@ class Connection(asyncio.Protocol):
         self._head_done = False
         self._interim = False
         self._keep_alive = False
+        self._between = False
+        """What was read so far ends with a frame of a chunked body, and others follow."""
         self.paused = False
         self.stirred = False
         """Something has come since the pool last looked: its deadline is due anew."""
@@ -115,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._method = method
         self._head_size = 0
         self._head_done = False
-        self._keep_alive = self.stirred = False
+        self._keep_alive = self.stirred = self._between = False
         self._named = b""
         transport = cast("asyncio.Transport", self._transport)
         future = self._head = self._loop.create_future()
@@ -200,6 +204,7 @@ class Connection(asyncio.Protocol):
         """Drops the connection; whoever waits is told ``error``."""
         if self._transport is not None:
             self._transport.abort()
+        self._between = False
         if not self._closed:
             self._closed = True
             self.lane.forget(self)
@@ -210,8 +215,10 @@ class Connection(asyncio.Protocol):
         response = self.response
         if self._head is not None and not self._head.done():
             self._head.set_exception(error)
-        elif response is not None and not response.complete and response.error is None:
-            response.error = error
+        elif response is not None:
+            # What was complete stays so: more has come than its end.
+            if not response.complete and response.error is None:
+                response.error = error
             response.wake()
         if self._drain is not None and not self._drain.done():
             self._drain.set_exception(error)
@@ -262,6 +269,8 @@ class Connection(asyncio.Protocol):
             drain.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        if self._between and self._take_frames(data):
+            return
         if self.response is None or self.response.complete:
             # Unasked for: a connection that does this cannot be trusted with the next call.
             self.abort(None)
@@ -276,10 +285,38 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.abort(UpstreamBroken("The upstream's answer is not valid HTTP/1.1."))
             return
+        if self._between and data[-1:] != b"\n":
+            # The next size line has begun.
+            self._between = False
         if self._head_done and self.response is not None:
             self.response.flush()
         if self._head_size > HEAD_LIMIT:
             self.abort(UpstreamBroken(_HEAD_TOO_LARGE))
+
+    def _take_frames(self, data: bytes) -> bool:
+        """Whether ``data`` is whole frames and nothing else. The parser, which is between two
+        of them, need not see those."""
+        response = self.response
+        if response is None:
+            return False
+        direct, line = response.direct, FRAMES.get(len(data))
+        if (
+            direct is not None
+            and line is not None
+            and data[: len(line)] == line
+            and data[-2:] == b"\r\n"
+            and (response.passes is None or response.passes(data))
+        ):
+            self.stirred = True
+            response.passed += len(data) - len(line) - 2
+            direct(data)
+            return True
+        payload = several(data)
+        if payload is None:
+            return False
+        self.on_body(payload)
+        response.flush()
+        return True
 
     # httptools' side
 
@@ -337,6 +374,12 @@ class Connection(asyncio.Protocol):
         if not named <= {b"", b"keep-alive", b"close"}:
             response.headers = [pair for pair in response.headers if pair[0] not in named]
 
+    def on_chunk_header(self) -> None:
+        self._between = False
+
+    def on_chunk_complete(self) -> None:
+        self._between = True
+
     def on_body(self, body: bytes) -> None:
         response = self.response
         if response is None or response.complete:
@@ -355,6 +398,7 @@ class Connection(asyncio.Protocol):
         if response is None or response.complete:
             return
         self._keep_alive = self._parser.should_keep_alive()
+        self._between = False
         response.complete = True
 
 

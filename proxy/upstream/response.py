@@ -30,9 +30,12 @@ class Response:
         "_waiter",
         "chunked",
         "complete",
+        "direct",
         "error",
         "headers",
         "length",
+        "passed",
+        "passes",
         "status",
     )
 
@@ -42,6 +45,13 @@ class Response:
         self._held = 0
         self._sink: Sink | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self.direct: Callable[[bytes], object] | None = None
+        """Takes a frame of a chunked body as it came, in place of the sink: the sink may set it
+        while it does nothing to what it is given but write it as a frame."""
+        self.passes: Callable[[bytes], bool] | None = None
+        """Whether a frame may go there; None where all may."""
+        self.passed = 0
+        """Bytes of the body that went there."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
@@ -126,7 +136,7 @@ class Response:
                     raise self.error
                 await self._wait(connection)
         finally:
-            self._sink = None
+            self._sink = self.direct = None
         return self.take()
 
     def close(self) -> None:
@@ -134,6 +144,12 @@ class Response:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.done(reusable=self.complete)
+
+    def hold_back(self, drained: asyncio.Future[None]) -> None:
+        """The client is slow: nothing is read until ``drained`` is done."""
+        self.direct = None
+        if self._connection is not None:
+            self._connection.pause_until(drained)
 
     async def _wait(self, connection: Connection) -> None:
         connection.arm_idle()
