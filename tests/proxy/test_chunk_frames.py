@@ -8,6 +8,7 @@ either, and what it must get is what llhttp makes of the same bytes in one piece
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from types import SimpleNamespace
 from typing import Any
@@ -286,7 +287,7 @@ async def test_any_mixture_in_any_cut_means_the_same() -> None:
             if chance.random() < 0.7 and at < len(whole):
                 ends.add(at)
         marks = [0, *sorted(ends), len(whole)]
-        await same([whole[a:b] for a, b in zip(marks, marks[1:], strict=False)])
+        await same([whole[a:b] for a, b in itertools.pairwise(marks)])
 
 
 async def test_a_frame_is_handed_on_as_it_came() -> None:
