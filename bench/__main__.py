@@ -7,14 +7,18 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from bench import report
+from bench import peers, report
 from bench.cases import CASES, REST_GET, STEADY, Case
-from bench.measure import Wrong, measure, refuses_without_key, steadily
-from bench.subjects import Running, Subject, installed
+from bench.measure import Wrong, measure, of_rounds, refuses_without_key, steadily
+from bench.subjects import Running, Subject, installed, nginx
 from bench.subjects.processes import upstream
 from config import env
+
+STEADY_ROUNDS = 3
+"""At least so many, since the 99th percentile of one round varies."""
 
 
 def main() -> int:
@@ -34,7 +38,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    names = ", ".join([*(case.name for case in CASES), STEADY])
+    names = ", ".join([*(case.name for case in CASES), *STEADY])
     parser = argparse.ArgumentParser(prog="make bench", description=f"{__doc__} Cases: {names}.")
     parser.add_argument("--seconds", type=float, default=5, help="measured time of each case")
     parser.add_argument("--rounds", type=int, default=1, help="of each case; the median counts")
@@ -53,47 +57,69 @@ def _measured(
     subject: Subject, port: int, work: Path, options: argparse.Namespace
 ) -> Iterator[dict]:
     """A row for each case, with ``problem`` in place of figures where there are none."""
+    cases = [case for case in CASES if case.ai or not subject.ai_only]
+    wanted = [case for case in cases if not options.case or case.name in options.case]
+    shares = [name for name in STEADY if not options.case or name in options.case]
     try:
-        with subject.start(port, work) as running:
-            for case in _cases(subject):
-                yield from _rows(subject, running, case, options)
+        if wanted:
+            with subject.start(port, _place(work, subject.name)) as running:
+                for case in wanted:
+                    yield _shown(_row(subject, running, case, options))
+        if subject.steady and shares:
+            with (
+                _light_upstream(port, _place(work, f"{subject.name}-upstream")) as light,
+                subject.start(light, _place(work, f"{subject.name}-steady")) as running,
+            ):
+                for row in _steady_rows(subject, running, shares, options):
+                    yield _shown(row)
     except RuntimeError as error:
         yield _shown({"case": "start", "subject": subject.name, "problem": str(error)})
 
 
-def _cases(subject: Subject) -> list[Case]:
-    return [case for case in CASES if case.ai or not subject.ai_only]
+def _place(work: Path, name: str) -> Path:
+    place = work / name
+    place.mkdir()
+    return place
 
 
-def _rows(
-    subject: Subject, running: Running, case: Case, options: argparse.Namespace
-) -> Iterator[dict]:
-    wanted = options.case or [case.name, STEADY]
-    steady = case is REST_GET and subject.steady and STEADY in wanted
-    if case.name not in wanted and not steady:
-        return
+def _light_upstream(port: int, work: Path) -> AbstractContextManager[int]:
+    """One that costs the load's core less, where there is an nginx."""
+    return nginx.answering(REST_GET.answer, work) if peers.nginx() else nullcontext(port)
+
+
+def _row(subject: Subject, running: Running, case: Case, options: argparse.Namespace) -> dict:
     row: dict = {"case": case.name, "subject": subject.name}
     try:
-        if subject.checks_keys and not refuses_without_key(subject, running, case):
-            raise Wrong("It answers calls without a key.")
-        how = {"connections": options.connections, "seconds": options.seconds}
-        rounds = [measure(subject, running, case, **how) for _ in range(options.rounds)]
-        row |= _median(rounds, "us_per_request")
-        yield _shown(row)
-        if steady:
-            cost, row = row["us_per_request"], {"case": STEADY, "subject": subject.name}
-            rounds = [
-                steadily(subject, running, case, cost, seconds=options.seconds)
-                for _ in range(options.rounds)
-            ]
-            yield _shown(row | _median(rounds, "p99_ms"))
+        return row | _cost(subject, running, case, options)
     except Wrong as error:
-        yield _shown(row | {"problem": str(error)})
+        return row | {"problem": str(error)}
 
 
-def _median(rounds: list[dict], figure: str) -> dict:
-    """The round whose figure is in the middle."""
-    return sorted(rounds, key=lambda row: row[figure])[len(rounds) // 2]
+def _cost(subject: Subject, running: Running, case: Case, options: argparse.Namespace) -> dict:
+    if subject.checks_keys and not refuses_without_key(subject, running, case):
+        raise Wrong("It answers calls without a key.")
+    how = {"connections": options.connections, "seconds": options.seconds}
+    rounds = [measure(subject, running, case, **how) for _ in range(options.rounds)]
+    return of_rounds(rounds, "us_per_request")
+
+
+def _steady_rows(
+    subject: Subject, running: Running, names: list[str], options: argparse.Namespace
+) -> Iterator[dict]:
+    for name in names:
+        row: dict = {"case": name, "subject": subject.name}
+        try:
+            capacity = _cost(subject, running, REST_GET, options)["us_per_request"]
+            rounds = [
+                steadily(
+                    subject, running, REST_GET, capacity, STEADY[name], seconds=options.seconds
+                )
+                for _ in range(max(options.rounds, STEADY_ROUNDS))
+            ]
+            row |= {"capacity": round(1e6 / capacity), **of_rounds(rounds, "p99_ms")}
+        except Wrong as error:
+            row |= {"problem": str(error)}
+        yield row
 
 
 def _shown(row: dict) -> dict:

@@ -27,7 +27,7 @@ class Answers:
         """True or False for a right or wrong answer, None while it is incomplete."""
         self.reads += 1
         if self._body is None:
-            if self._trusted and self._is_plain(data):
+            if self._trusted and self.is_plain(data):
                 return True
             self._body, self._complete = [], False
             self._parser = httptools.HttpResponseParser(self)
@@ -43,7 +43,7 @@ class Answers:
         self._trusted = self._parser.get_status_code() == 200 and self._same(body)
         return self._trusted
 
-    def _is_plain(self, data: bytes) -> bool:
+    def is_plain(self, data: bytes) -> bool:
         """Whether this is a whole answer of known length, with the right body."""
         return (
             data.startswith(b"HTTP/1.1 200 ")

@@ -158,5 +158,5 @@ CASES = [
 ]
 HELD_STREAM = _chat("chat-stream-held", "held", spread=2.0)
 """Open for half a minute; not part of the table."""
-STEADY = "rest-get-600B-at-70%"
-"""The name of the case that measures latency at a steady rate."""
+STEADY = {f"rest-get-600B-at-{share}%": share / 100 for share in (70, 50)}
+"""The cases that measure latency at a steady rate, and which share of a core's work each is."""

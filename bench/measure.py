@@ -17,10 +17,8 @@ from bench.subjects import Running, Subject
 from bench.subjects.processes import LOAD_CORE, core_ticks, cpu_seconds, pinned
 
 WARMUP = 1.5
-CAPACITY_SHARE = 0.7
-HIGHEST_RATE = 20_000
-"""Calls a second at which load and upstream leave their core half idle, so that what is measured
-is the subject's latency. A faster subject gets a smaller share of its capacity to do."""
+BUSY = 0.85
+"""From here on a load core is too busy: calls wait for the load and the upstream."""
 
 
 class Wrong(RuntimeError):
@@ -52,10 +50,19 @@ def measure(
 
 
 def steadily(
-    subject: Subject, running: Running, case: Case, us_per_request: float, *, seconds: float
+    subject: Subject,
+    running: Running,
+    case: Case,
+    us_per_request: float,
+    share: float,
+    *,
+    seconds: float,
 ) -> dict[str, Any]:
-    """Latency over 32 connections at a share of what one core can do. Raises Wrong."""
-    rate = min(CAPACITY_SHARE * 1e6 / us_per_request, HIGHEST_RATE)
+    """Latency over 32 connections at a share of what one core can do, which is known by the
+    cost of a call in the closed loop. ``us_per_request`` is what one costs here, and
+    ``subject_core`` how busy the subject was. Raises Wrong.
+    """
+    rate = share * 1e6 / us_per_request
     work = _job(subject, running, case) | {
         "rate": rate,
         "warmup": min(WARMUP, seconds),
@@ -65,8 +72,28 @@ def steadily(
     _check_records(running, result["total"])
     if result["late"] > rate * 0.01 * seconds:
         raise Wrong(f"At {rate:.0f} calls a second {result['late']} could not be sent.")
-    each = round(spent / result["count"] * 1e6, 1)
-    return {"us_per_request": each, **_figures(result), "rate": round(rate)}
+    return {
+        "us_per_request": round(spent / result["count"] * 1e6, 1),
+        **_figures(result),
+        "rate": round(rate),
+        "share": share,
+        "subject_core": round(spent / result["seconds"], 2),
+        "late": result["late"],
+        "behind_p99_ms": round(result["behind_p99_ms"], 2),
+    }
+
+
+def of_rounds(rounds: list[dict], figure: str) -> dict:
+    """The round whose figure is in the middle; a latency is shown with those of all rounds and
+    with a ``note`` where the load's core was too busy for it to be quoted.
+    """
+    row = sorted(rounds, key=lambda row: row[figure])[len(rounds) // 2]
+    if "rate" not in row:
+        return row
+    row = row | {"p99_rounds_ms": [one["p99_ms"] for one in rounds]}
+    if row["load_core"] > BUSY:
+        row["note"] = f"load core {row['load_core']:.0%} busy: its latency is not to be quoted"
+    return row
 
 
 def refuses_without_key(subject: Subject, running: Running, case: Case) -> bool:

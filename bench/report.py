@@ -14,19 +14,25 @@ COLUMNS = (
     ("rps", "rps"),
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),
+    ("rate", "rate"),
+    ("share", "share"),
+    ("subject_core", "its core"),
+    ("load_core", "load core"),
+    ("late", "late"),
+    ("note", ""),
 )
 
 
 def ratios(rows: list[dict]) -> None:
     """Adds to each row how many times nginx's cost of the same case it has (``x nginx``), and
-    where latency was the question, of its p99.
+    where latency was the question, of its p99, unless one of the two may not be quoted.
     """
     for peer in ("nginx", "nginx-lua"):
         base = {row["case"]: row for row in rows if row["subject"] == peer}
         for row in rows:
             other = base.get(row["case"], {})
             figure = "p99_ms" if "rate" in row else "us_per_request"
-            if row.get(figure) and other.get(figure):
+            if row.get(figure) and other.get(figure) and not ("note" in row or "note" in other):
                 row[f"x {peer}"] = round(row[figure] / other[figure], 2)
 
 

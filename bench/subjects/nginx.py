@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import peers
 from bench.cases import API_KEY
 from bench.subjects import Running, Subject
-from bench.subjects.processes import free_port, serving
+from bench.subjects.processes import LOAD_CORE, free_port, serving
 
 _CONF = """
 {modules}
@@ -51,6 +51,29 @@ http {{
 }}
 """
 
+_UPSTREAM_CONF = """
+worker_processes 1;
+daemon off;
+{user}
+pid {work}/nginx.pid;
+error_log {work}/nginx-error.log;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off;
+  client_body_temp_path {work}/nginx-body;
+  proxy_temp_path {work}/nginx-proxy;
+  fastcgi_temp_path {work}/nginx-fastcgi;
+  uwsgi_temp_path {work}/nginx-uwsgi;
+  scgi_temp_path {work}/nginx-scgi;
+  keepalive_requests 100000000;
+  keepalive_timeout 1h;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ default_type application/json; return 200 '{answer}'; }}
+  }}
+}}
+"""
+
 _LUA_SETUP = """
   lua_shared_dict keys 1m;
   lua_shared_dict limits 1m;
@@ -79,7 +102,7 @@ def _start(upstream: int, work: Path, *, lua: bool) -> Iterator[Running]:
     conf.write_text(
         _CONF.format(
             work=place,
-            user="user root;" if os.getuid() == 0 else "",
+            user=_user(),
             port=port,
             upstream=upstream,
             access=f"{place}/access.log" if lua else "off",
@@ -91,6 +114,24 @@ def _start(upstream: int, work: Path, *, lua: bool) -> Iterator[Running]:
     binary = peers.nginx() or "nginx"
     with serving([binary, "-p", str(place), "-c", str(conf)], port, place / "out.log") as pid:
         yield Running(port, pid, upstream)
+
+
+@contextmanager
+def answering(answer: bytes, work: Path) -> Iterator[int]:
+    """An upstream where the load is, which gives every call this answer; yields its port."""
+    port = free_port()
+    place = work / "nginx-upstream"
+    place.mkdir()
+    conf = place / "nginx.conf"
+    text = answer.decode()
+    conf.write_text(_UPSTREAM_CONF.format(work=place, user=_user(), port=port, answer=text))
+    command = [peers.nginx() or "nginx", "-p", str(place), "-c", str(conf)]
+    with serving(command, port, place / "out.log", core=LOAD_CORE):
+        yield port
+
+
+def _user() -> str:
+    return "user root;" if os.getuid() == 0 else ""
 
 
 NGINX = Subject(name="nginx", checks="none, no log", start=partial(_start, lua=False), steady=True)

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import policies, tenants
+from bench import peers, policies, tenants
 from bench.answers import Answers, meaning
 from bench.cases import CASES, CHAT_ANSWER, REST_ANSWER, STEADY, STREAM
-from bench.measure import Load, Wrong, job
+from bench.measure import Load, Wrong, job, of_rounds
 from bench.report import ratios, table
+from bench.subjects import nginx
 from bench.subjects.processes import upstream
 from contract.snapshot import decode, encode
 from proxy.runtime import TenantRuntime
@@ -37,17 +38,24 @@ def chunked(pieces: tuple[bytes, ...]) -> bytes:
 
 
 class Scripted(asyncio.Protocol):
-    """Gives the next answer to each call, after so many seconds."""
+    """Gives the next answer to each call after so many seconds; its first ``cut`` bytes go out
+    by themselves."""
 
-    def __init__(self, answers: Iterator[bytes], delay: float) -> None:
+    def __init__(self, answers: Iterator[bytes], delay: float, cut: int) -> None:
         self.answers = answers
         self.delay = delay
+        self.cut = cut
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        asyncio.get_running_loop().call_later(self.delay, self.transport.write, next(self.answers))
+        answer, loop = next(self.answers), asyncio.get_running_loop()
+        if self.cut:
+            loop.call_later(self.delay, self.transport.write, answer[: self.cut])
+            loop.call_later(self.delay + 0.002, self.transport.write, answer[self.cut :])
+        else:
+            loop.call_later(self.delay, self.transport.write, answer)
 
 
 @pytest.fixture
@@ -57,9 +65,9 @@ def server() -> Iterator[Callable[..., int]]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    def start(answers: list[bytes], delay: float = 0.0) -> int:
+    def start(answers: list[bytes], delay: float = 0.0, cut: int = 0) -> int:
         turns = cycle(answers)
-        made = loop.create_server(lambda: Scripted(turns, delay), "127.0.0.1", 0)
+        made = loop.create_server(lambda: Scripted(turns, delay, cut), "127.0.0.1", 0)
         running = asyncio.run_coroutine_threadsafe(made, loop).result(10)
         return running.sockets[0].getsockname()[1]
 
@@ -120,6 +128,72 @@ def test_a_stall_is_charged_to_every_call_that_was_due_meanwhile(server):
 
     assert result["late"] > 20
     assert result["p99_ms"] > 200
+
+
+def test_an_even_rate_is_kept_and_the_loads_own_delay_told(server):
+    result = load("bench.steady", server([whole(REST_ANSWER)]), rate=500, seconds=0.6)
+
+    assert 290 <= result["count"] + result["late"] <= 310
+    assert 0 <= result["behind_p99_ms"] <= result["p99_ms"]
+
+
+@pytest.mark.parametrize("cut", [1, 200])
+def test_answers_in_pieces_and_answers_whose_head_changes_are_right(server, cut):
+    heads = [b"HTTP/1.1 200 OK\r\nDate: %d\r\nContent-Length: 600\r\n\r\n" % n for n in range(3)]
+    port = server([head + REST_ANSWER for head in heads], cut=cut)
+
+    result = load("bench.steady", port, rate=200, seconds=0.3)
+
+    assert result["errors"] == 0
+    assert result["count"] > 10
+
+
+def test_the_end_of_a_right_answer_is_no_answer(server):
+    """Whatever a connection has received before."""
+    port = server([whole(REST_ANSWER), whole(REST_ANSWER), whole(REST_ANSWER)[-100:]])
+
+    with pytest.raises(Wrong, match="wrong answers"):
+        load("bench.steady", port, rate=200, seconds=0.3)
+
+
+@pytest.mark.skipif(not peers.nginx(), reason="nginx is not installed")
+def test_nginx_answers_as_the_upstream_does(tmp_path):
+    with nginx.answering(REST_ANSWER, tmp_path) as port:
+        assert load("bench.steady", port, rate=200, seconds=0.3)["errors"] == 0
+
+
+class TestRounds:
+    def rounds(self, load_core: float) -> list[dict]:
+        shared = {"rate": 9, "load_core": load_core}
+        return [shared | {"p99_ms": p99} for p99 in (9.0, 1.0, 2.0)]
+
+    def test_the_middle_latency_is_told_with_all_others(self):
+        row = of_rounds(self.rounds(0.8), "p99_ms")
+
+        assert row["p99_ms"] == 2.0
+        assert row["p99_rounds_ms"] == [9.0, 1.0, 2.0]
+        assert "note" not in row
+
+    def test_a_busy_load_core_forbids_quoting(self):
+        row = of_rounds(self.rounds(0.9), "p99_ms") | {"case": "a", "subject": "hubpo"}
+
+        assert "90% busy: its latency is not to be quoted" in table([row])
+
+    def test_nothing_is_compared_with_what_may_not_be_quoted(self):
+        rows = [
+            {"case": "a", "subject": name} | of_rounds(self.rounds(load_core), "p99_ms")
+            for name, load_core in (("hubpo", 0.5), ("nginx", 0.9), ("nginx-lua", 0.5))
+        ]
+
+        ratios(rows)
+
+        assert [row.get("x nginx") for row in rows] == [None, None, None]
+        assert [row.get("x nginx-lua") for row in rows] == [1.0, None, 1.0]
+
+    def test_a_cost_may_be_quoted_beside_a_busy_load(self):
+        rows = [{"us_per_request": cost, "load_core": 1.0} for cost in (3.0, 1.0, 2.0)]
+
+        assert of_rounds(rows, "us_per_request") == rows[2]
 
 
 class TestAnswers:
@@ -197,7 +271,8 @@ def test_the_benchmark_runs_through(tmp_path):
     )
 
     rows = {row["case"]: row for row in json.loads(out.read_text())}
-    assert set(rows) == {STEADY, *(case.name for case in CASES)}, done.stdout
+    assert set(rows) == {*STEADY, *(case.name for case in CASES)}, done.stdout
     # Whether a rate can be kept up is not for a machine to say that does other things as well.
-    del rows[STEADY]
+    for name in STEADY:
+        del rows[name]
     assert [row for row in rows.values() if row.get("errors") != 0] == []
