@@ -13,8 +13,6 @@ from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from msgspec.structs import replace
-
 from contract.snapshot import ApiKey, Application
 from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
@@ -307,13 +305,13 @@ class Exchange:
         if self.slot is None and self.journal is not None:
             self.slot = self.journal.begin(self.outline())
 
-    def outline(self) -> UsageEvent | tuple[str | int, ...]:
+    def outline(self) -> UsageEvent | tuple[Any, ...]:
         """The usage event, or its first fields, as known before the call goes upstream."""
-        if self.model_id or self.end_user:
+        if self.prompt_id or self.end_user:
             return self.event()
         tenant, api, route = self.tenant, self.api, self.route
         caller, use = self.caller, self.subscription
-        return (
+        fields = (
             self.id,
             self.at,
             tenant.id if tenant is not None else "",
@@ -327,6 +325,9 @@ class Exchange:
             caller.key_id if caller is not None else "",
             use.plan_id if use is not None else "",
         )
+        if not self.model_id:
+            return fields
+        return *fields, 0, 0, 0, 0, 0, False, False, self.model_id, self.model
 
     @property
     def path(self) -> str:
@@ -338,7 +339,7 @@ class Exchange:
         """The usage event as things stand now."""
         tenant, api, route = self.tenant, self.api, self.route
         caller, use = self.caller, self.subscription
-        event = UsageEvent(
+        fields = (
             self.id,
             self.at,
             tenant.id if tenant is not None else "",
@@ -358,26 +359,26 @@ class Exchange:
             self.first_byte_us,
             self.streamed,
             self.abandoned,
-            attempts=self.attempts,
-            end_user=self.end_user,
         )
         if not self.model_id and not self.prompt_id and not self.model:
-            return event
-        return replace(
-            event,
-            model_id=self.model_id,
-            model=self.model,
-            provider_id=self.provider_id,
-            deployment_id=self.deployment_id,
-            prompt_id=self.prompt_id,
-            prompt_version=self.prompt_version,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            cached_tokens=self.cached_tokens,
-            reasoning_tokens=self.reasoning_tokens,
-            cost_micros=self.cost_micros,
-            currency=self.currency,
-            routed=self.routed,
-            adapted=self.adapted,
-            cache_write_tokens=self.cache_write_tokens,
+            return UsageEvent(*fields, attempts=self.attempts, end_user=self.end_user)
+        return UsageEvent(
+            *fields,
+            self.model_id,
+            self.model,
+            self.provider_id,
+            self.deployment_id,
+            self.prompt_id,
+            self.prompt_version,
+            self.input_tokens,
+            self.output_tokens,
+            self.cached_tokens,
+            self.reasoning_tokens,
+            self.cost_micros,
+            self.currency,
+            self.attempts,
+            self.end_user,
+            self.routed,
+            self.adapted,
+            self.cache_write_tokens,
         )

@@ -21,10 +21,11 @@ class Known:
     """Of one head: its ``site``, known ``by_host`` or by a key; and for ``api`` the caller, and
     the fields ``passed`` on.
 
-    ``api`` is None until its caller is known, ``passed`` until a call was forwarded.
+    ``api`` is None until its caller is known, ``passed`` until a call was forwarded. ``heads``
+    are those of the requests to providers, by deployment, operation, format and whether it streams.
     """
 
-    __slots__ = ("api", "by_host", "caller", "drop_authorization", "passed", "site")
+    __slots__ = ("api", "by_host", "caller", "drop_authorization", "heads", "passed", "site")
 
     def __init__(self, site: Site, *, by_host: bool) -> None:
         self.site = site
@@ -33,3 +34,4 @@ class Known:
         self.caller: Caller | None = None
         self.drop_authorization = False
         self.passed: bytes | None = None
+        self.heads: dict[tuple[str, str, str, bool], bytes] = {}

@@ -16,7 +16,6 @@ from proxy.ai.formats.registry import FORMATS
 from proxy.ai.forms import Form
 from proxy.ai.middle import rules
 from proxy.ai.middle.rules import Mode, Notes
-from proxy.errors import Headers
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
@@ -29,19 +28,10 @@ _FORMATS: dict[str, Mapping[str, Simple]] = {"chat": FORMATS, "embeddings": EMBE
 class Told:
     """What one provider is sent. ``format`` is what it will answer in."""
 
-    __slots__ = ("body", "format", "headers", "notes", "path")
+    __slots__ = ("body", "format", "notes")
 
-    def __init__(
-        self,
-        format: str,  # noqa: A002
-        path: bytes,
-        headers: Headers,
-        body: bytes,
-        notes: Notes,
-    ) -> None:
+    def __init__(self, format: str, body: bytes, notes: Notes) -> None:  # noqa: A002
         self.format = format
-        self.path = path
-        self.headers = headers
         self.body = body
         self.notes = notes
 
@@ -96,19 +86,14 @@ class Asking:
     def tell(self, exchange: Exchange, deployment: DeploymentRuntime) -> Told:
         """The request for a deployment. Raises FormatUnsupported, ParameterUnsupported and
         InvalidRequest."""
-        to, model = deployment.provider.destination, deployment.deployment.model
-        notes = Notes(f"the model '{exchange.model}'", self.mode)
+        to = deployment.provider.destination
+        notes = Notes(exchange.model, self.mode)
         spoken = to.wire.speaks(to, self.door.operation)
         if self.format in spoken:
-            same = self.format
-            body = self._passed(deployment, notes)
-        elif spoken and spoken[0] in self.formats and self.format in self.formats:
-            same = spoken[0]
-            body = self._translated(same, deployment, notes)
-        else:
-            raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
-        path = to.wire.path(to, self.door.operation, same, model, stream=self.stream)
-        return Told(same, path, to.wire.headers(to, exchange.headers, path, body), body, notes)
+            return Told(self.format, self._passed(deployment, notes), notes)
+        if spoken and spoken[0] in self.formats and self.format in self.formats:
+            return Told(spoken[0], self._translated(spoken[0], deployment, notes), notes)
+        raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
 
     def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> bytes:
         model, ask = deployment.deployment.model, self.ask_usage

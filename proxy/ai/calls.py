@@ -8,7 +8,8 @@ on. A deployment that cannot be reached several times in a row is left out for a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from asyncio import get_running_loop
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from time import perf_counter, perf_counter_ns, time
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from contract.snapshot import Breaker
-from proxy.ai import choose
+from proxy.ai import choose, sending
 from proxy.ai.cost import cost_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
@@ -36,11 +37,13 @@ from proxy.errors import (
     UpstreamBroken,
     UpstreamOverloaded,
 )
+from proxy.upstream.pool import MAX_CONNECTIONS, MAX_WAITING
 
 if TYPE_CHECKING:
     from proxy.ai.asking import Asking, Told
     from proxy.ai.choose import Candidate
     from proxy.ai.middle import Fault, Usage
+    from proxy.ai.track import Seen
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
     from proxy.runtime import DeploymentRuntime, ModelRuntime, TenantRuntime
@@ -59,16 +62,21 @@ class Attempt:
     """The answer that is passed on, who gave it, and what it was asked. ``began`` is
     ``perf_counter`` when it was sent; ``close`` it in any case."""
 
-    __slots__ = ("_gateway", "began", "body", "deployment", "fault", "response", "told")
+    __slots__ = ("_seen", "began", "body", "deployment", "fault", "response", "told")
 
     def __init__(
-        self, gateway: Gateway, response: Response, deployment: DeploymentRuntime, told: Told
+        self,
+        response: Response,
+        deployment: DeploymentRuntime,
+        told: Told,
+        seen: Seen,
+        began: float,
     ) -> None:
-        self._gateway = gateway
+        self._seen = seen
         self.response = response
         self.deployment = deployment
         self.told = told
-        self.began = 0.0
+        self.began = began
         self.body = b""
         """Of an answer with an error status, all of it."""
         self.fault: Fault | None = None
@@ -76,13 +84,13 @@ class Attempt:
 
     def close(self) -> None:
         self.response.close()
-        self._gateway.track.ended(self.deployment.id)
+        self._seen.in_flight -= 1
 
     def timed(self, first_token: float, output_tokens: int | None) -> None:
         """It went well. ``first_token``: ``perf_counter`` at the answer's first piece."""
         after = perf_counter() - first_token
         rate = output_tokens / after if output_tokens and after > 0.01 else None
-        self._gateway.track.timed(self.deployment.id, first_token - self.began, rate)
+        self._seen.timed(first_token - self.began, rate)
 
 
 async def call(
@@ -102,7 +110,7 @@ async def call(
 
 
 async def first_of(
-    exchange: Exchange, gateway: Gateway, asking: Asking, candidates: Iterator[Candidate]
+    exchange: Exchange, gateway: Gateway, asking: Asking, candidates: Iterable[Candidate]
 ) -> Attempt:
     """As ``call``, of these."""
     owner = exchange.tenant.id if exchange.tenant is not None else ""
@@ -156,8 +164,8 @@ def _enter(exchange: Exchange, candidate: Candidate, passed: list[str]) -> None:
     """Puts on the exchange whom it goes to, and why."""
     exchange.provider_id = candidate.deployment.provider.id
     exchange.deployment_id = candidate.deployment.id
-    after = f" after {', '.join(passed)}" if passed else ""
-    exchange.routed = f"{candidate.why}{after}"[:200]
+    why = f"{candidate.why} after {', '.join(passed)}" if passed else candidate.why
+    exchange.routed = why[:200]
     if EXPLAIN in exchange.headers:
         provider = candidate.deployment.provider.provider.name
         where = f"{provider} ({candidate.deployment.deployment.model}): {exchange.routed}"
@@ -171,28 +179,21 @@ async def _attempt(
 ) -> Attempt:
     """The head of its answer and, of a stream, the first piece. Raises what prevents that."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
-    provider = deployment.provider
-    to = provider.destination
+    pool, to = gateway.pool, deployment.provider.destination
+    timeouts = deployment.provider.provider.timeouts
     if to.ready is not None:
         await to.ready(to)
     told = asking.tell(exchange, deployment)
     began = perf_counter_ns()
-    gateway.track.began(deployment.id, asking.tokens)
+    seen = gateway.track.began(deployment.id, asking.tokens)
     response = None
     try:
-        response = await gateway.pool.send(
-            to.target,
-            "POST",
-            told.path,
-            told.headers,
-            told.body,
-            provider.provider.timeouts,
-            sender=exchange,
-            private_ok=tenant.private_ok,
-        )
-        attempt = Attempt(gateway, response, deployment, told)
-        attempt.began = began / 1e9
-        gateway.track.answered(deployment.id, response.headers)
+        lane = pool.lane(to.target, True, tenant.private_ok, MAX_CONNECTIONS, MAX_WAITING)
+        head = sending.head(exchange, asking, deployment, told, lane.host)
+        until = 0.0 if timeouts.total is None else get_running_loop().time() + timeouts.total
+        response = await pool.call(lane, "POST", head, told.body, None, timeouts, until, exchange)
+        attempt = Attempt(response, deployment, told, seen, began / 1e9)
+        gateway.track.answered(seen, response.headers)
         if response.status >= 400:
             attempt.body = await response.read(ERROR_LIMIT)
         elif asking.stream:
@@ -201,7 +202,7 @@ async def _attempt(
     except BaseException:
         if response is not None:
             response.close()
-        gateway.track.ended(deployment.id)
+        seen.in_flight -= 1
         raise
     finally:
         exchange.upstream_us += (perf_counter_ns() - began) // 1000

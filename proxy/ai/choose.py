@@ -9,7 +9,7 @@ in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import randrange
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 8
 """Models that one call may come to through rules and fallbacks."""
+_SPENT = " (its rate limit is used up)"
 
 
 class Candidate(NamedTuple):
@@ -45,8 +46,7 @@ class Wants:
     __slots__ = ("contents", "estimate", "request", "schema", "text")
 
     def __init__(self, asking: Asking) -> None:
-        output = output_tokens(asking.body) if asking.door.operation == "chat" else 0
-        self.estimate = Estimate(input_tokens(asking.body), output, ())
+        self.estimate = _estimate(asking)
         self.text = ""
         self.contents: set[str] = set()
         self.schema = False
@@ -63,14 +63,43 @@ class Wants:
         return needed | {"json_schema"} if self.schema else needed
 
 
+def _estimate(asking: Asking) -> Estimate:
+    output = output_tokens(asking.body) if asking.door.operation == "chat" else 0
+    return Estimate(input_tokens(asking.body), output, ())
+
+
 def candidates(
     exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
-) -> Iterator[Candidate]:
+) -> Iterable[Candidate]:
     """Each deployment once at most, as long as the caller asks for another."""
+    if not model.plain:
+        return _chosen(exchange, gateway, model, asking)
+    if len(model.order) == 1 and not gateway.health.circuits:
+        return (Candidate(model, model.order[0], "weighted"),)
+    return _plain(gateway, model, asking)
+
+
+def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Candidate]:
+    """By weight: the commonest, and so the shortest."""
+    tried: list[str] = []
+    spent: list[DeploymentRuntime] = []
+    several = len(model.deployments) > 1
+    if several:
+        asking.tokens = _estimate(asking).tokens
+    while (deployment := gateway.balance.pick(model.id, model.order, tried)) is not None:
+        tried.append(deployment.id)
+        if several and gateway.track.exhausted(deployment.deployment, asking.tokens):
+            spent.append(deployment)
+        else:
+            yield Candidate(model, deployment, "weighted")
+    for deployment in spent:
+        yield Candidate(model, deployment, "weighted" + _SPENT)
+
+
+def _chosen(
+    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+) -> Iterator[Candidate]:
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
-    if model.plain:
-        yield from _plain(gateway, model)
-        return
     wants = Wants(asking)
     asking.tokens = wants.estimate.tokens
     left = [(model, "")]
@@ -90,14 +119,6 @@ def candidates(
         for fallback in current.model.routing.fallbacks:
             if fallback in tenant.models_by_id:
                 left.append((tenant.models_by_id[fallback], f"fallback of {current.name}; "))
-
-
-def _plain(gateway: Gateway, model: ModelRuntime) -> Iterator[Candidate]:
-    """By weight, with nothing to look at: the commonest, and so the shortest."""
-    tried: list[str] = []
-    while (deployment := gateway.balance.pick(model.id, model.order, tried)) is not None:
-        yield Candidate(model, deployment, "weighted")
-        tried.append(deployment.id)
 
 
 # Rules
@@ -166,7 +187,7 @@ def _ordered(
     spent = [one for one in order if track.exhausted(one.deployment, tokens)]
     ready = [one for one in order if one not in spent] if spent else order
     tried: list[str] = []
-    for group, note in ((ready, ""), (spent, " (its rate limit is used up)")):
+    for group, note in ((ready, ""), (spent, _SPENT)):
         while (deployment := gateway.balance.first(group, tried)) is not None:
             tried.append(deployment.id)
             yield deployment, told(deployment) + note

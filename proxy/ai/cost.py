@@ -46,6 +46,8 @@ def exact(prices: Prices, usage: Usage) -> int | None:
 def _input(prices: Prices, usage: Usage, tokens: int) -> int | None:
     left, total = tokens, 0
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    if not (cached or written or usage.input_audio_tokens or usage.input_image_tokens):
+        return _rest(prices, "input", tokens, left, total)
     cached_audio = min(usage.cached_audio_tokens or 0, cached)
     hour = min(usage.cache_write_1h_tokens or 0, written)
     audio = (usage.input_audio_tokens or 0) - cached_audio
@@ -70,6 +72,8 @@ def _input(prices: Prices, usage: Usage, tokens: int) -> int | None:
 
 def _output(prices: Prices, usage: Usage, tokens: int) -> int | None:
     left, total = tokens, 0
+    if not (usage.reasoning_tokens or usage.output_audio_tokens or usage.output_image_tokens):
+        return _rest(prices, "output", usage.input_tokens or 0, left, total)
     for unit, count in (
         ("reasoning", usage.reasoning_tokens or 0),
         ("output_audio", usage.output_audio_tokens or 0),

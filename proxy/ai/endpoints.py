@@ -80,10 +80,13 @@ def _door(exchange: Exchange, tenant: TenantRuntime, model: ModelRuntime) -> Api
     Where it may not, the one whose refusal says most: a subscription that waits for
     approval before none at all. None where no API offers the model.
     """
-    offered = [tenant.apis[id_] for id_ in model.model.api_ids if id_ in tenant.apis]
-    for api in offered:
-        if _open(exchange, api):
-            return api
+    offered = []
+    for id_ in model.model.api_ids:
+        api = tenant.apis.get(id_)
+        if api is not None:
+            if _open(exchange, api):
+                return api
+            offered.append(api)
     caller = exchange.caller
     for api in offered:
         if caller is not None and api.id in caller.uses:

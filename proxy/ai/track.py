@@ -74,6 +74,12 @@ class Seen:
         self.requests = Allowance()
         self.tokens = Allowance()
 
+    def timed(self, first_token: float, rate: float | None) -> None:
+        """Of a call that went well: seconds to its first token, and tokens a second after it."""
+        self.first_token = _smooth(self.first_token, first_token)
+        if rate is not None:
+            self.tokens_per_second = _smooth(self.tokens_per_second, rate)
+
 
 class Track:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -86,38 +92,28 @@ class Track:
             seen = self._seen[deployment_id] = Seen()
         return seen
 
-    def keep(self, deployment_ids: set[str]) -> None:
-        """Forgets all others."""
-        self._seen = {name: seen for name, seen in self._seen.items() if name in deployment_ids}
-
-    def began(self, deployment_id: str, tokens: int) -> None:
+    def began(self, deployment_id: str, tokens: int) -> Seen:
         """A call of about so many tokens is on its way."""
         seen, now = self.of(deployment_id), self.clock()
         seen.in_flight += 1
         seen.requests.use(1, now)
-        seen.tokens.use(tokens, now)
+        if tokens:
+            seen.tokens.use(tokens, now)
+        return seen
 
-    def answered(self, deployment_id: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def answered(self, seen: Seen, headers: list[tuple[bytes, bytes]]) -> None:
         """Its answer has begun: reads what the provider says of its limits."""
-        fields = dict(headers)
-        if not any(name.endswith(b"-requests") or b"ratelimit" in name for name in fields):
+        for field, _ in headers:
+            if b"ratelimit" in field:
+                break
+        else:
             return
-        seen, now = self.of(deployment_id), self.clock()
+        fields, now = dict(headers), self.clock()
         for name, allowance in (("requests", seen.requests), ("tokens", seen.tokens)):
             left = _number(fields, _LEFT[name])
             if left is not None:
                 limit = _number(fields, _LIMIT[name]) or left
                 allowance.told(left, limit, _reset(fields.get(_RESET[name])), now)
-
-    def ended(self, deployment_id: str) -> None:
-        self.of(deployment_id).in_flight -= 1
-
-    def timed(self, deployment_id: str, first_token: float, rate: float | None) -> None:
-        """Of a call that went well: seconds to its first token, and tokens a second after it."""
-        seen = self.of(deployment_id)
-        seen.first_token = _smooth(seen.first_token, first_token)
-        if rate is not None:
-            seen.tokens_per_second = _smooth(seen.tokens_per_second, rate)
 
     def exhausted(self, deployment: Deployment, tokens: int) -> bool:
         """Whether a call of so many tokens would meet the provider's rate limit."""

@@ -20,6 +20,7 @@ import os
 import secrets
 from pathlib import Path
 from time import monotonic, time_ns
+from typing import Any
 
 import msgspec
 
@@ -78,7 +79,7 @@ class Journal:
 
     # Calls
 
-    def begin(self, known: UsageEvent | tuple[str | int, ...]) -> Slot:
+    def begin(self, known: UsageEvent | tuple[Any, ...]) -> Slot:
         """Takes a call before it goes upstream; ``known`` is its event so far, or the first
         fields of it.
 

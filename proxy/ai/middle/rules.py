@@ -32,16 +32,22 @@ _SAYS_NOTHING: Mapping[str, Any] = {"n": 1, "logprobs": False, "top_logprobs": 0
 class Notes:
     """What became of a call's parameters on its way to one provider.
 
-    ``mode`` is what the administrator declared: the rules as they are, or one for all.
+    ``model`` is its public name, and ``mode`` what the administrator declared: the rules as they
+    are, or one for all.
     """
 
-    __slots__ = ("dropped", "mapped", "mode", "where")
+    __slots__ = ("dropped", "mapped", "mode", "model")
 
-    def __init__(self, where: str = "this model", mode: Mode = "declared") -> None:
-        self.where = where
+    def __init__(self, model: str = "", mode: Mode = "declared") -> None:
+        self.model = model
         self.mode = mode
         self.dropped: list[str] = []
         self.mapped: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """What an error calls it."""
+        return f"the model '{self.model}'" if self.model else "this model"
 
     def lacks(self, name: str, rule: Rule = "drop") -> None:
         """The provider cannot be told ``name``. Raises ParameterUnsupported where it is refused."""

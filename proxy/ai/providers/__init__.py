@@ -31,6 +31,7 @@ class Wire(Protocol):
         Content-Type is among them; ``client`` are the client's headers by lower-case name."""
 
     # A module may have ``async ready(to)``, which is awaited first: it fetches what headers need.
+    # One with ``ANEW`` has other headers for each call: see ``proxy.ai.sending``.
 
 
 WIRE_FORMATS: dict[str, Wire] = {

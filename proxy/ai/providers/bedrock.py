@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from proxy.ai.compiled import Destination
 
 SERVICE = "bedrock"
+ANEW = True
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:

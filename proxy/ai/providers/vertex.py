@@ -29,6 +29,7 @@ from proxy.errors import Headers
 if TYPE_CHECKING:
     from proxy.ai.compiled import Destination
 
+ANEW = True
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 EARLY_SECONDS = 300.0

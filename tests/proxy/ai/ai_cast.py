@@ -172,6 +172,7 @@ def _routed() -> tuple[AIModel, ...]:
         _varied("in-europe", first, second, region="EU", regions=("EU",)),
         _varied("some-see", first, second, abilities=("vision", "tools"), blind=True),
         _varied("limited", first, second, strategy=Priority()),
+        model("turns", first, second),
         model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
     )

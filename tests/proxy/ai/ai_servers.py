@@ -22,11 +22,18 @@ from proxy import asgi
 
 
 @contextlib.contextmanager
-def serving(application) -> Iterator[str]:
+def serving(application, http: str = "auto") -> Iterator[str]:
     """An ASGI callable on a free port, in a thread of its own, until the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    config = uvicorn.Config(application, log_level="error", access_log=False, interface="asgi3")
+    config = uvicorn.Config(
+        application,
+        log_level="error",
+        access_log=False,
+        interface="asgi3",
+        http=http,
+        proxy_headers=False,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

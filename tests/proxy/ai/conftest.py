@@ -83,8 +83,9 @@ def platform(valkey_url, sandbox_url, providers, tmp_path_factory) -> Iterator[P
             secret_key=SECRET,
         )
     )
+    application.data_plane = application
     urls = {name: url for name, (url, _) in providers.items()} | {"sandbox": sandbox_url}
-    with redis.from_url(valkey_url) as valkey, serving(application) as url:
+    with redis.from_url(valkey_url) as valkey, serving(application, "proxy.server:Protocol") as url:
         platform = Platform(url, application, valkey)
         platform.publish(alice(urls))
         platform.publish(charlie(urls))

@@ -120,6 +120,19 @@ def test_a_provider_that_says_nothing_is_left_is_asked_last(web, both):
     assert len(second.asked) == 3
 
 
+def test_it_is_asked_last_too_where_deployments_take_turns(web, both, platform):
+    first, second = both
+    left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
+    first.says(BODY, headers=left)
+    answers = [ask(web, "turns") for _ in range(5)]
+    assert (len(first.asked), len(second.asked)) == (1, 4)
+    second.says(BODY, headers=left)
+    answers += [ask(web, "turns") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200] * 7
+    routed = platform.event(answers[-1].headers["x-request-id"]).routed
+    assert routed == "weighted (its rate limit is used up)"
+
+
 def test_what_a_deployment_cannot_do_it_is_not_asked_for(web, both):
     first, second = both
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
@@ -177,12 +190,12 @@ def test_the_provider_is_believed_while_its_word_is_fresh():
     deployment = Deployment("d", "p", "m", requests_per_minute=2)
     assert not track.exhausted(deployment, 10)
     track.began("d", 10)
-    track.began("d", 10)
+    seen = track.began("d", 10)
     assert track.exhausted(deployment, 10)
     now[0] += 61
     assert not track.exhausted(deployment, 10)
     track.answered(
-        "d",
+        seen,
         [
             (b"x-ratelimit-remaining-tokens", b"50"),
             (b"x-ratelimit-limit-tokens", b"100"),

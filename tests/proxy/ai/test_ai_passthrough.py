@@ -65,6 +65,29 @@ def test_the_provider_is_asked_with_its_own_key_and_model(web, provider):
     assert asked.body == expected
 
 
+def test_what_is_sent_follows_the_fields_of_each_call_on_a_kept_connection(web, provider, second):
+    provider.says(WHOLE)
+    second.says(WHOLE)
+    told = []
+    for agent in ("one", "one", "one", "two", "one"):
+        for name in ("gpt", "same", "both", "both"):
+            answer = web.post(
+                "/v1/chat/completions",
+                json={"model": name, "messages": []},
+                headers={"user-agent": agent},
+            )
+            assert answer.content == WHOLE
+        told.append({(asked.headers["user-agent"]) for asked in provider.asked + second.asked})
+        lengths = [int(asked.headers["content-length"]) for asked in provider.asked]
+        assert lengths == [len(asked.body) for asked in provider.asked]
+        hosts = {asked.headers["host"] for asked in provider.asked}
+        assert len(hosts) == 1
+        assert hosts.isdisjoint(a.headers["host"] for a in second.asked)
+        provider.asked.clear()
+        second.asked.clear()
+    assert told == [{"one"}, {"one"}, {"one"}, {"two"}, {"one"}]
+
+
 def test_a_request_that_needs_no_change_is_passed_on_byte_for_byte(web, provider):
     provider.says(WHOLE)
     for body in (

@@ -12,10 +12,10 @@ the total has beyond its two parts is therefore output.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from proxy.ai.middle import Usage
 
@@ -37,6 +37,43 @@ _CACHED_ELSEWHERE = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tok
 _SEARCHES = ("server_tool_use_details", "server_tool_use")
 
 
+_Tokens = Annotated[int, Meta(ge=0, le=_LIMIT)]
+
+
+class _Input(Struct):
+    cached_tokens: _Tokens | None = None
+    cache_write_tokens: _Tokens | None = None
+    audio_tokens: _Tokens | None = None
+    image_tokens: _Tokens | None = None
+
+
+class _Output(Struct):
+    reasoning_tokens: _Tokens | None = None
+    audio_tokens: _Tokens | None = None
+    image_tokens: _Tokens | None = None
+
+
+class _Plain(Struct):
+    """What OpenAI itself reports, and the names by which others can be told from it."""
+
+    prompt_tokens: _Tokens
+    completion_tokens: _Tokens
+    total_tokens: _Tokens
+    prompt_tokens_details: _Input | None = None
+    completion_tokens_details: _Output | None = None
+    prompt_cache_hit_tokens: Any = None
+    num_cached_tokens: Any = None
+    cached_tokens: Any = None
+    reasoning_tokens: Any = None
+    server_tool_use_details: Any = None
+    server_tool_use: Any = None
+    num_search_queries: Any = None
+
+
+class _WithPlain(Struct):
+    usage: _Plain
+
+
 class _Groq(Struct):
     usage: Any = None
 
@@ -47,15 +84,49 @@ class _Reported(Struct):
 
 
 _decode = msgspec.json.Decoder(_Reported).decode
+_decode_plain = msgspec.json.Decoder(_WithPlain).decode
 
 
 def read_usage(data: bytes) -> Usage | None:
     """Of a whole answer or of one chunk. Never raises."""
     try:
+        usage = _plain(_decode_plain(data).usage)
+        if usage is not None:
+            return usage
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
         reported = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return of_chunk(reported.usage, reported.x_groq and reported.x_groq.usage)
+
+
+def _plain(said: _Plain) -> Usage | None:
+    """The commonest in a shorter way, to the same result; None where it is not that plain."""
+    if (
+        said.total_tokens > said.prompt_tokens + said.completion_tokens
+        or said.prompt_cache_hit_tokens is not None
+        or said.num_cached_tokens is not None
+        or said.cached_tokens is not None
+        or said.reasoning_tokens is not None
+        or said.server_tool_use_details is not None
+        or said.server_tool_use is not None
+        or said.num_search_queries is not None
+    ):
+        return None
+    usage = Usage(said.prompt_tokens, said.completion_tokens)
+    into, out = said.prompt_tokens_details, said.completion_tokens_details
+    if into is not None:
+        usage.cached_tokens = into.cached_tokens
+        usage.cache_write_tokens = into.cache_write_tokens
+        usage.input_audio_tokens = into.audio_tokens
+        usage.input_image_tokens = into.image_tokens
+    if out is not None:
+        usage.reasoning_tokens = out.reasoning_tokens
+        usage.output_audio_tokens = out.audio_tokens
+        usage.output_image_tokens = out.image_tokens
+    return usage
 
 
 def of_chunk(usage: Any, groq: Any) -> Usage | None:
