@@ -5,7 +5,8 @@ anything imports them; pytest-django then finds Django ready. The servers start 
 test asks for a database or for Valkey. ``DATABASE_URL`` and ``REDIS_URL`` replace them.
 
 Several sessions may run in one checkout: each takes the first free of ``var/test``,
-``var/test-2``, ... and holds a lock on it until it ends.
+``var/test-2``, ... and holds a lock on it until it ends. So do the processes of one run, which
+``tests/spread.py`` gives their tests: each starts what servers its own tests ask for.
 """
 
 from __future__ import annotations
@@ -44,9 +45,13 @@ def _claim_var() -> int:
     raise AssertionError("never reached")
 
 
+_OURS = ("HUBPO_VAR", "HUBPO_SECRET_KEY", "DJANGO_SETTINGS_MODULE")
+_found = {name: os.environ[name] for name in _OURS if name in os.environ}
 _claim = _claim_var()
 os.environ["HUBPO_SECRET_KEY"] = secrets.token_urlsafe(48)
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+
+pytest_plugins = ["tests.spread"]
 
 import django  # noqa: E402
 
@@ -54,6 +59,17 @@ django.setup()
 
 from config import env  # noqa: E402
 from launch import embedded  # noqa: E402
+
+
+def pytest_xdist_setupnodes() -> None:
+    """The processes of a run begin where this one began: each claims a directory of its own.
+
+    With DJANGO_SETTINGS_MODULE set, pytest-django would read the settings before they do.
+    """
+    os.close(_claim)
+    for name in _OURS:
+        del os.environ[name]
+    os.environ.update(_found)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +84,9 @@ def embedded_servers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(embedded_servers: None) -> None:
+def django_db_modify_db_settings(
+    embedded_servers: None, django_db_modify_db_settings_parallel_suffix: None
+) -> None:
     """pytest-django asks for this before it makes the test database."""
 
 
