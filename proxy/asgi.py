@@ -20,6 +20,7 @@ from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
 from proxy.limits import make_limiter
 from proxy.observe import Observer
+from proxy.pages import keep_large
 from proxy.probe import Prober
 from proxy.settings import Settings
 from proxy.shapes import shaped
@@ -186,6 +187,8 @@ class Application:
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
         self._stack.push_async_callback(observer.close)
         _spare_collector()
+        pages = asyncio.create_task(keep_large())
+        self._stack.callback(pages.cancel)
 
     def _watch_targets(self, gateway: Gateway) -> None:
         prober = Prober(self._holder, gateway.health)
