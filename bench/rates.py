@@ -1,10 +1,14 @@
-"""Several tenants' calls, each tenant's at a steady rate, whatever the gateway does.
+"""Several tenants' calls, each tenant's at a steady rate, whatever the gateway does, in phases.
 
-Reads a job as JSON from standard input: ``port``, ``warmup``, ``seconds``, ``answer`` (base64) and
-``tenants``, each with ``request`` (base64), ``rate`` in calls a second and ``connections``. Prints
-``go`` and ``stop`` around the measured time, and then for each tenant how many calls were
-``answered``, ``refused`` (503), ``wrong``, and ``unsent`` because all connections were busy or had
-been told to wait, and the latency of the answered.
+Reads a job as JSON from standard input: ``port``, ``answer`` (base64), ``settle`` and ``seconds``
+of each phase, ``tenants``, each with ``request`` (base64) and ``connections``, and ``phases``: the
+calls a second of each tenant. A phase that is null is a closed loop of a few connections of each
+tenant, which shows what the gateway can answer.
+
+Prints ``go`` and ``stop`` around the measured time of each phase, and at the end for each phase
+and tenant how many calls were ``answered``, ``refused`` (503), ``wrong``, and ``unsent`` because
+all connections were busy or had been told to wait, and the latency of the answered. A refused
+connection waits for as long as ``Retry-After`` says.
 """
 
 from __future__ import annotations
@@ -21,8 +25,8 @@ import uvloop
 from bench.load import percentiles
 
 TICK = 0.001
-RETRY_AFTER = 1.0
-"""What the gateway says; the client on this connection keeps to it."""
+CLOSED = 4
+"""Connections of each tenant in a closed loop."""
 
 
 class Client(asyncio.Protocol):
@@ -41,45 +45,77 @@ class Client(asyncio.Protocol):
         self.transport.write(self.tenant.request)
 
     def data_received(self, data: bytes) -> None:
+        tenant = self.tenant
+        if not self.received and tenant.is_right(data):
+            tenant.answered(self)
+            return
         if self.received:
             data = self.received + data
         end = data.find(b"\r\n\r\n")
         if end < 0:
             self.received = data
             return
-        start = data.lower().index(b"content-length: ") + 16
-        length = int(data[start : data.index(b"\r\n", start)])
-        if len(data) < end + 4 + length:
+        head, body = data[:end].lower() + b"\r\n", data[end + 4 :]
+        if len(body) < int(_field(head, b"content-length")):
             self.received = data
             return
         self.received = b""
-        self.tenant.take(data[9:12], data[end + 4 :], self)
+        if head[9:12] == b"503":
+            tenant.refused += 1
+            pause = float(_field(head, b"retry-after"))
+            asyncio.get_running_loop().call_later(pause, tenant.idle.append, self)
+        elif head[9:12] == b"200" and body == tenant.answer:
+            tenant.answered(self)
+        else:
+            tenant.wrong += 1
+            tenant.idle.append(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.tenant.wrong += 1
 
 
+def _field(head: bytes, name: bytes) -> bytes:
+    start = head.index(b"\r\n" + name + b": ") + len(name) + 4
+    return head[start : head.index(b"\r\n", start)]
+
+
 class Tenant:
     def __init__(self, job: dict, answer: bytes) -> None:
         self.request = base64.b64decode(job["request"])
-        self.interval = 1 / job["rate"]
         self.connections = job["connections"]
         self.answer = answer
         self.idle: deque[Client] = deque()
+        self.closed = False
+        self.interval = self.next = 0.0
+        self.clear()
+
+    def clear(self) -> None:
         self.times: list[float] = []
         self.refused = self.wrong = self.unsent = 0
-        self.next = 0.0
 
-    def take(self, status: bytes, body: bytes, client: Client) -> None:
-        if status == b"200" and body == self.answer:
-            self.times.append(time.perf_counter() - client.sent)
-        elif status == b"503":
-            self.refused += 1
-            asyncio.get_running_loop().call_later(RETRY_AFTER, self.idle.append, client)
-            return
+    def is_right(self, data: bytes) -> bool:
+        """Whether it is one whole answer of known length, and the right one."""
+        return (
+            data.startswith(b"HTTP/1.1 200 ")
+            and data.endswith(self.answer)
+            and data.find(b"\r\n\r\n") + 4 + len(self.answer) == len(data)
+        )
+
+    def answered(self, client: Client) -> None:
+        self.times.append(time.perf_counter() - client.sent)
+        if self.closed:
+            client.send()
         else:
-            self.wrong += 1
-        self.idle.append(client)
+            self.idle.append(client)
+
+    def begin(self, rate: float | None, first: float) -> None:
+        self.closed = rate is None
+        if rate is None:
+            for _ in range(CLOSED):
+                self.idle.popleft().send()
+        else:
+            self.interval = 1 / rate
+            self.next = first
 
     def send(self, now: float) -> None:
         while self.next <= now:
@@ -95,7 +131,7 @@ class Tenant:
         return {"answered": told.pop("count"), **counts, **told}
 
 
-async def main(job: dict) -> list[dict]:
+async def main(job: dict) -> list[list[dict]]:
     loop = asyncio.get_running_loop()
     tenants = [Tenant(tenant, base64.b64decode(job["answer"])) for tenant in job["tenants"]]
     for tenant in tenants:
@@ -105,14 +141,20 @@ async def main(job: dict) -> list[dict]:
             )
             tenant.idle.append(client)
         await asyncio.sleep(0.0005 * tenant.connections)  # the listener's queue is not endless
+    return [await _phase(tenants, rates, job) for rates in job["phases"]]
+
+
+async def _phase(tenants: list[Tenant], rates: list[float] | None, job: dict) -> list[dict]:
     begun = time.perf_counter()
+    for place, tenant in enumerate(tenants):
+        rate = None if rates is None else rates[place]
+        # Tenants do not march in step.
+        tenant.begin(rate, begun + (place / len(tenants) / rate if rate else 0.0))
+    await _send(tenants, begun + job["settle"])
     for tenant in tenants:
-        tenant.next = begun
-    await _send(tenants, begun + job["warmup"])
-    for tenant in tenants:
-        tenant.times, tenant.refused, tenant.unsent = [], 0, 0
+        tenant.clear()
     print("go", flush=True)
-    await _send(tenants, begun + job["warmup"] + job["seconds"])
+    await _send(tenants, begun + job["settle"] + job["seconds"])
     print("stop", flush=True)
     return [tenant.figures() for tenant in tenants]
 
@@ -120,7 +162,8 @@ async def main(job: dict) -> list[dict]:
 async def _send(tenants: list[Tenant], end: float) -> None:
     while (now := time.perf_counter()) < end:
         for tenant in tenants:
-            tenant.send(now)
+            if not tenant.closed:
+                tenant.send(now)
         await asyncio.sleep(TICK)
 
 
