@@ -108,10 +108,18 @@ class Application:
 
     async def _call(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = AsgiCall(scope, receive, send, gateway.next_id())
-        if gateway.load.refusing and gateway.turns_away(exchange):
-            headers, body = shaped(GatewayOverloaded(), exchange.id, ai=False)
-            await exchange.respond(503, headers, body)
-            return
+        if not gateway.load.room:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def begin() -> None:
+                if not turn.done():
+                    turn.set_result(None)
+
+            if not gateway.admits(exchange, begin):
+                headers, body = shaped(GatewayOverloaded(), exchange.id, ai=False)
+                await exchange.respond(503, headers, body)
+                return
+            await turn
         gateway.active.add(exchange)
         try:
             await gateway.handle(exchange)

@@ -164,6 +164,12 @@ class Call(Exchange):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
+    def handle(self) -> None:
+        """Its turn has come."""
+        gateway = self.connection.application.gateway
+        if gateway is not None:
+            self.task = self.connection.loop.create_task(gateway.handle(self))
+
     def leave(self) -> None:
         if self.source is not None:
             self.source.direct = None

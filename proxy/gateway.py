@@ -132,13 +132,14 @@ class Gateway:
             if share is not None:
                 share.in_flight -= 1
 
-    def turns_away(self, exchange: Exchange) -> bool:
-        """Whether the call is to be refused at once. To be asked while ``load.refusing``."""
+    def admits(self, exchange: Exchange, begin: Callable[[], object]) -> bool:
+        """Whether the call is taken; it is then begun when its turn comes. To be asked while there
+        is no ``load.room``."""
         try:
-            tenant = identify.site(exchange, self.holder)[0]
+            tenant_id = identify.site(exchange, self.holder)[0].id
         except GatewayError:
-            return False
-        return self.load.refuses(tenant.id)
+            tenant_id = ""
+        return self.load.admit(tenant_id, self._loop.time(), begin)
 
     def _route(self, exchange: Exchange, site: Site) -> ApiRuntime:
         """Sets what a match holds. Raises RouteNotFound and MethodNotAllowed."""

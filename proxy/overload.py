@@ -1,78 +1,56 @@
-"""How much a worker takes on, and whose calls it refuses when that is too much.
+"""How much a worker takes on, in which order, and whose calls it refuses when that is too much.
 
-Mutable state shared between calls, beside ``health`` and ``limits``: how many calls each
-tenant has under way and has begun. It belongs to one worker.
+Mutable state shared between calls, beside ``health`` and ``limits``: each tenant's calls that wait
+and that are under way. It belongs to one worker.
 
-A timer measures how long one turn of the event loop takes; a call needs about four. Where turns
-stay long, new calls are refused before anything is done for them, so that a little less comes in
-than is served, and ever more again once turns are short. What comes in is shared out so that a
-tenant that asks for less than its share gets all of that. A tenant that asks for much more than
-its share is cut back while turns are hardly longer than usual; everybody is only where they
-are so long that an error is better.
+In one turn of the event loop only so many calls begin as take ``TURN`` seconds, so that turns stay
+short and whoever comes next is served soon. What comes on top of that waits in its tenant's queue,
+and the queues are begun in turn, a call of each tenant: a tenant that asks for less than its share
+finds its own queue empty, however many calls of others wait. A call that would wait for too long is
+refused at once, so it is the newest calls, of those who ask for more than their share, that are.
+
+How long it would wait follows from how many calls are ahead of it and what a call has cost of
+late. That is CPU time, which stands still while the machine does something else: a pause makes
+no call look expensive, and none is refused for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from time import perf_counter
+from collections import deque
+from collections.abc import Callable
+from time import thread_time
 
-SMOOTHING = 0.3
 TICK = 0.05
-"""Seconds between two looks."""
-FAIR_LAG, FAIR_CROWD = 0.003, 64
-"""Seconds of a turn from which on the tenants with far more than their share are cut back, and
-calls under way: with fewer it is not they that make it long, but another program on the CPU."""
-MOST_LAG, MOST_CROWD = 0.015, 256
-"""The same for all tenants."""
-WORST_LAG = 0.06
-"""Seconds of a turn up to which only those with far more than their share are cut back, as long
-as there are any."""
-STANDING = 3
-"""Ticks for which turns must be long."""
-LEAST_OF_SERVED = 0.25
-"""Of what was served when refusing began, so much comes in at least: refusing costs time too."""
-FORGETTING = 0.98
-"""Who is refused asks less for that reason alone, so its rate falls no faster than this a tick."""
-HEAVY = 1.5
-"""So many times its share is far more."""
-FEWEST = 10.0
-"""Calls a tick that are let in whatever the lag: it is not they that make it."""
+"""Seconds between two looks at what calls cost."""
+TURN = 0.001
+"""Seconds for which calls begin in one turn of the loop."""
+FEWEST, MOST = 8, 64
+"""Calls that begin in a turn, at least and at most."""
+PATIENCE = 0.1
+"""Seconds that a call may have to wait: a burst is served, if late."""
+STRICT_PATIENCE, STRICT_SECONDS = 0.005, 2.0
+"""The same for so long after a call of this tenant was refused: it is no burst."""
+ENOUGH = 20
+"""Calls in a tick from which on their cost is known."""
+SMOOTHING = 0.3
 
 
 class Share:
     """One tenant's calls."""
 
-    __slots__ = ("_due", "begun", "in_flight", "rate", "refused", "refusing", "seen")
+    __slots__ = ("begun", "full", "in_flight", "seen", "strict_until", "waiting")
 
     def __init__(self) -> None:
         self.begun = 0
         self.in_flight = 0
-        self.refusing = 0.0
-        """The share of new calls that is refused, 0 to 1."""
-        self.rate = 0.0
-        """Calls a tick that are asked for, on average over the last few."""
-        self.refused = 0
-        """Since the last look."""
+        self.waiting: deque[Callable[[], object]] = deque()
+        """What begins each."""
+        self.full = False
+        """Too many are under way: all are refused."""
+        self.strict_until = 0.0
+        """Loop time."""
         self.seen = 0
-        self._due = 0.0
-
-    def refuses(self) -> bool:
-        """Whether the call that comes now is one of those. Evenly spread."""
-        self._due += self.refusing
-        if self._due < 1.0:
-            return False
-        self._due -= 1.0
-        self.refused += 1
-        return True
-
-    def look(self) -> int:
-        """Brings ``rate`` up to date. How many calls were taken on since the last look."""
-        fresh, self.seen = self.begun - self.seen, self.begun
-        rate = self.rate + (fresh - self.rate) * SMOOTHING
-        self.rate = max(rate, self.rate * FORGETTING) if self.refusing else rate
-        refused, self.refused = self.refused, 0
-        return fresh - refused
 
 
 class Load:
@@ -81,136 +59,103 @@ class Load:
     def __init__(self, most: int = 8192) -> None:
         self.most = most
         self.shares: dict[str, Share] = {}
-        """By tenant id, of tenants that have called."""
-        self.lag = 0.0
-        """Seconds of a turn, the least of the last ticks."""
+        """By tenant id, of tenants that have called; and under ``""`` of nobody."""
+        self.cost = TURN / MOST
+        """Seconds of CPU that a call takes, on average over the last ticks."""
+        self.batch = self.room = MOST
+        """Calls that may begin in a turn, and those that still may in this one; 0 while others
+        wait or some tenant is full, so that ``admit`` must be asked."""
         self.refused = 0
         """Calls, since the start."""
-        self.refusing = False
-        """Some calls are."""
-        self._lags = [0.0] * STANDING
-        self._limit: float | None = None
-        """Calls a tick that are let in; None while there is no need to count them."""
-        self._least = FEWEST
-        self._settling = 0
-        """Ticks until it can be seen what the last change has done."""
-        self._served = 0.0
-        """Calls a tick that are over, on average over the last few."""
-        self._in_flight = 0
+        self._queues: deque[Share] = deque()
+        """With something in them, in the order of their turn."""
+        self._armed = False
+        self._full = False
+        self._spent = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._began = 0.0
-
-    def refuses(self, tenant_id: str) -> bool:
-        """Whether the tenant's call that comes now is refused, which is then counted."""
-        share = self.shares.get(tenant_id)
-        if share is None or not share.refusing or not share.refuses():
-            return False
-        share.begun += 1
-        self.refused += 1
-        return True
 
     def share(self, tenant_id: str) -> Share:
         return self.shares.setdefault(tenant_id, Share())
 
+    def arm(self) -> None:
+        """To be called with the first call that begins in a turn, when ``room`` is ``batch``."""
+        if not self._armed and self._loop is not None:
+            self._armed = True
+            self._loop.call_soon(self.turn)
+
+    def admit(self, tenant_id: str, now: float, begin: Callable[[], object]) -> bool:
+        """Begins the call once its turn comes. False where it is refused instead, which is then
+        counted. ``now``: loop time."""
+        share = self.share(tenant_id)
+        patience = STRICT_PATIENCE if now < share.strict_until else PATIENCE
+        if share.full or self._wait(share) > patience:
+            share.strict_until = now + STRICT_SECONDS
+            self.refused += 1
+            return False
+        if not share.waiting:
+            self._queues.append(share)
+        share.waiting.append(begin)
+        self.room = 0
+        self.arm()
+        return True
+
+    def _wait(self, share: Share) -> float:
+        """Seconds until a call that comes now would begin: all queues are served alike."""
+        return len(share.waiting) * max(len(self._queues), 1) * self.cost
+
+    def turn(self) -> None:
+        """Once in each turn of the loop in which calls begin."""
+        queues, begun = self._queues, 0
+        while queues and begun < self.batch:
+            share = queues.popleft()
+            begin = share.waiting.popleft()
+            if share.waiting:
+                queues.append(share)
+            begin()
+            begun += 1
+        self._armed = False
+        self.room = 0 if queues or self._full else self.batch - begun
+        if begun:
+            self.arm()
+
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._arm()
+        self._spent = thread_time()
+        self._timer = self._loop.call_later(TICK, self._look)
 
     def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _arm(self) -> None:
+    def _look(self) -> None:
         assert self._loop is not None
-        self._timer = self._loop.call_later(TICK, self._begin_turn)
+        before, self._spent = self._spent, thread_time()
+        self.tick(self._spent - before)
+        self._timer = self._loop.call_later(TICK, self._look)
 
-    def _begin_turn(self) -> None:
-        assert self._loop is not None
-        self._began = perf_counter()
-        self._loop.call_soon(self._end_turn)
-
-    def _end_turn(self) -> None:
-        self.tick(perf_counter() - self._began)
-        self._arm()
-
-    def tick(self, lag: float) -> None:
-        """Decides what is refused until the next tick. ``lag``: seconds of a turn."""
-        self._lags = [*self._lags[1:], lag]
-        self.lag = min(self._lags)
-        in_flight = taken = 0
+    def tick(self, cpu: float) -> None:
+        """``cpu``: seconds that the worker has spent since the last tick."""
+        begun = in_flight = busy = 0
         for name, share in list(self.shares.items()):
-            taken += share.look()
+            fresh, share.seen = share.begun - share.seen, share.begun
+            begun += fresh
             in_flight += share.in_flight
-            if share.rate < 1e-4 and not share.in_flight:
+            busy += share.in_flight > 0
+            if not fresh and not share.in_flight and not share.waiting:
                 del self.shares[name]
-        self._served += (taken - in_flight + self._in_flight - self._served) * SMOOTHING
-        self._in_flight = in_flight
-        shares = [share for share in self.shares.values() if share.rate > 0.5]
-        wanted = sum(share.rate for share in shares)
-        heavy = _heavy(shares, wanted if self._limit is None else self._limit)
-        bearable, crowd = (FAIR_LAG, FAIR_CROWD) if heavy else (MOST_LAG, MOST_CROWD)
-        self._set_limit(wanted, bearable, crowded=in_flight >= crowd)
-        self._share_out(shares, heavy)
-        self._bound(in_flight)
-        self.refusing = any(share.refusing for share in self.shares.values())
+        if begun >= ENOUGH:
+            self.cost += (cpu / begun - self.cost) * SMOOTHING
+        self._bound(in_flight, busy)
+        if not self._armed:
+            self.batch = min(max(int(TURN / self.cost), FEWEST), MOST)
+            self.room = 0 if self._full else self.batch
 
-    def _set_limit(self, wanted: float, bearable: float, *, crowded: bool) -> None:
-        if self._settling > 0:
-            self._settling -= 1
-        elif crowded and self.lag > bearable:
-            limit = wanted if self._limit is None else min(self._limit, wanted)
-            if self._limit is None:
-                self._least = max(LEAST_OF_SERVED * self._served, FEWEST)
-            less = 0.9 if self.lag < 2 * bearable else 0.7
-            self._limit = max(limit * less, self._least)
-            self._settling = STANDING
-        elif self._limit is not None and (not crowded or self.lag < bearable / 2):
-            self._limit *= 1.02
-            if self._limit > wanted * 1.2:
-                self._limit = None
-
-    def _share_out(self, shares: list[Share], heavy: list[Share]) -> None:
-        for share in self.shares.values():
-            share.refusing = 0.0
-        if self._limit is None:
-            return
-        cut, left = shares, self._limit
-        if heavy and self.lag <= WORST_LAG:
-            # The others get what they ask for, and these what is left, but no less than their due.
-            cut = heavy
-            light = sum(share.rate for share in shares) - sum(share.rate for share in heavy)
-            left = max(left - light, self._limit * len(heavy) / len(shares))
-        level = _level([share.rate for share in cut], left)
-        for share in cut:
-            if share.rate > max(level, FEWEST / 2):
-                share.refusing = 1.0 - level / share.rate
-
-    def _bound(self, in_flight: int) -> None:
+    def _bound(self, in_flight: int, busy: int) -> None:
         """Refuses all calls of whoever has too many under way."""
-        busy = sum(1 for share in self.shares.values() if share.in_flight)
         most = self.most // 2
         if in_flight >= self.most:
             most = min(most, self.most // max(busy, 1))
         for share in self.shares.values():
-            if share.in_flight >= most:
-                share.refusing = 1.0
-
-
-def _heavy(shares: list[Share], limit: float) -> list[Share]:
-    """Those that ask for far more than their share, where others ask at all."""
-    if len(shares) < 2:
-        return []
-    due = max(HEAVY * limit / len(shares), FEWEST)
-    return [share for share in shares if share.rate > due]
-
-
-def _level(rates: Iterable[float], limit: float) -> float:
-    """The most that each may have so that all together have ``limit``."""
-    left, ordered = limit, sorted(rates)
-    for place, rate in enumerate(ordered):
-        each = left / (len(ordered) - place)
-        if rate >= each:
-            return each
-        left -= rate
-    return ordered[-1] if ordered else limit
+            share.full = share.in_flight >= most
+        self._full = any(share.full for share in self.shares.values())

@@ -322,10 +322,15 @@ class Protocol(asyncio.Protocol):
             self.loop.call_soon(self._probe, call)
             return
         call.id = gateway.next_id()
-        if gateway.load.refusing and gateway.turns_away(call):
+        load = gateway.load
+        room = load.room
+        if room:
+            if room == load.batch:
+                load.arm()
+            load.room = room - 1
+            call.task = self.loop.create_task(gateway.handle(call))
+        elif not gateway.admits(call, call.handle):
             self.loop.call_soon(self._turn_away, call)
-            return
-        call.task = self.loop.create_task(gateway.handle(call))
 
     def _probe(self, call: Call) -> None:
         self._pass_over(call)

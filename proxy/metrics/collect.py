@@ -147,7 +147,8 @@ def _models(tally: Tally, holder: Holder) -> Iterator[Family]:
 def _in_flight(gateway: Gateway) -> Family:
     family = Family("hubpo_calls_in_flight", "gauge", "Calls being answered.")
     for tenant_id, share in gateway.load.shares.items():
-        family.add(share.in_flight, tenant=_tenant(gateway.holder, tenant_id))
+        if tenant_id:
+            family.add(share.in_flight, tenant=_tenant(gateway.holder, tenant_id))
     return family
 
 

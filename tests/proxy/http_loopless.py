@@ -6,6 +6,7 @@ The gateway behind it takes down what it is asked, with the body, and answers "o
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,10 +63,10 @@ class Taker:
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self.load = SimpleNamespace(refusing=False)
+        self.load = SimpleNamespace(room=1_000_000, batch=0)
 
-    def turns_away(self, call: Call) -> bool:
-        return True
+    def admits(self, call: Call, begin: Callable[[], object]) -> bool:
+        return False
 
     def next_id(self) -> str:
         return "id"

@@ -55,7 +55,7 @@ class Relay:
     """In the place of the gateway: pours the upstream's answer into each call."""
 
     def __init__(self, tap: StreamTap | None) -> None:
-        self.load = SimpleNamespace(refusing=False)
+        self.load = SimpleNamespace(room=1_000_000, batch=0)
         self.upstream = Pipe()
         self.given_back = 0
         lane = SimpleNamespace(release=self.release, forget=lambda connection: None)

@@ -95,7 +95,7 @@ async def test_a_worker_that_stops_answers_what_was_sent_ahead_and_then_says_so(
 
 async def test_who_is_turned_away_is_not_asked_for_the_body_either() -> None:
     application = Application()
-    application.gateway.load.refusing = True
+    application.gateway.load.room = 0
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n"
     call = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     for more, body in ((b"Expect: 100-continue\r\n\r\n", b""), (b"\r\n", b"x" * 9)):

@@ -1,103 +1,178 @@
-"""What a worker refuses when it cannot keep up: pure arithmetic, tick by tick."""
+"""In which order a worker begins calls and which it refuses: pure arithmetic, turn by turn."""
 
 from __future__ import annotations
 
-from proxy.overload import STANDING, Load
+from collections import Counter
+
+from proxy.overload import (
+    ENOUGH,
+    FEWEST,
+    MOST,
+    PATIENCE,
+    STRICT_PATIENCE,
+    STRICT_SECONDS,
+    TICK,
+    TURN,
+    Load,
+)
+
+COST = 0.0001
 
 
 class Worker:
-    """Serves at most ``capacity`` calls a tick; what it cannot serve waits and makes lag."""
+    """Calls cost it 0.1 ms each, so that it can begin ten in a turn of a millisecond."""
 
-    def __init__(self, capacity: int, most: int = 8192) -> None:
+    def __init__(self, most: int = 8192) -> None:
         self.load = Load(most)
-        self.capacity = capacity
-        self.waiting = 0
+        self.now = 100.0
+        self.refused: Counter[str] = Counter()
+        self.waits: dict[str, list[float]] = {}
+        self.begun: list[str] = []
+        for _ in range(50):
+            self.load.share("cost").begun += 100
+            self.load.tick(100 * COST)
+        assert self.load.batch == round(TURN / COST) == 10
 
-    def tick(self, **asked: int) -> dict[str, int]:
-        """Tenants ask for so many calls; returns how many each got into the worker."""
-        got = {}
+    def ask(self, name: str) -> None:
+        """What the server does with a call that has come."""
+        came = self.now
+
+        def begin() -> None:
+            self.load.share(name).begun += 1
+            self.begun.append(name)
+            self.waits.setdefault(name, []).append(self.now - came)
+
+        if self.load.room:
+            self.load.room -= 1
+            begin()
+        elif not self.load.admit(name, self.now, begin):
+            self.refused[name] += 1
+
+    def turn(self, **asked: int) -> None:
+        """So many calls of each come, and the loop goes on."""
         for name, calls in asked.items():
-            share = self.load.share(name)
-            got[name] = 0
             for _ in range(calls):
-                if not self.load.refuses(name):
-                    share.begun += 1
-                    got[name] += 1
-        self.waiting = max(0, self.waiting + sum(got.values()) - self.capacity)
-        for share in self.load.shares.values():
-            share.in_flight = self.waiting // len(self.load.shares)
-        self.load.tick(0.05 * self.waiting / self.capacity)
-        return got
+                self.ask(name)
+        self.now += TURN
+        self.load.turn()
 
-    def run(self, ticks: int, **asked: int) -> dict[str, int]:
-        """The sums over the second half of so many ticks."""
-        results = [self.tick(**asked) for _ in range(ticks)][ticks // 2 :]
-        return {name: sum(result[name] for result in results) for name in asked}
-
-
-def test_nothing_is_refused_below_capacity() -> None:
-    worker = Worker(1000)
-    assert worker.run(40, a=900) == {"a": 18_000}
-    assert worker.run(40, a=500, b=490) == {"a": 10_000, "b": 9_800}
+    def run(self, turns: int, **asked: float) -> Counter[str]:
+        """Calls a turn of each, evenly; what each had begun in the second half."""
+        for turn in range(turns):
+            if turn == turns // 2:
+                self.begun.clear()
+                self.waits.clear()
+                self.refused.clear()
+            self.turn(
+                **{name: int((turn + 1) * each) - int(turn * each) for name, each in asked.items()}
+            )
+        return Counter(self.begun)
 
 
-def test_a_short_lag_refuses_nothing() -> None:
-    load = Load(100)
-    share = load.share("a")
-    for _ in range(10):
-        for lag in [0.5] * (STANDING - 1) + [0.0]:
-            share.begun += 100
-            load.tick(lag)
-            assert share.refusing == 0.0
+def test_nothing_waits_or_is_refused_below_capacity() -> None:
+    worker = Worker()
+    assert worker.run(200, a=5, b=4) == {"a": 500, "b": 400}
+    assert not worker.refused
+    assert max(worker.waits["a"]) == 0.0
 
 
-def test_past_capacity_what_gets_in_is_what_can_be_served() -> None:
-    worker = Worker(1000)
-    got = worker.run(200, a=3000)
-    assert 0.85 * 100_000 < got["a"] < 1.02 * 100_000
-    assert worker.waiting < 1500, "what waits is served within a few ticks"
+def test_a_burst_is_served_if_late() -> None:
+    worker = Worker()
+    calls = int(PATIENCE / COST) - 10
+    worker.turn(a=calls)
+    worker.run(200, a=0)
+    assert not worker.refused
+    assert max(worker.waits.get("a", [0.0])) <= PATIENCE
 
 
-def test_a_tenant_far_above_its_share_is_the_one_that_is_cut_back() -> None:
-    worker = Worker(1000)
-    light = {f"t{n}": 50 for n in range(9)}
-    got = worker.run(200, heavy=1000, **light)
-    assert {name: got[name] for name in light} == dict.fromkeys(light, 5000)
-    assert 0.7 * 55_000 < got["heavy"] < 1.02 * 55_000
-    assert worker.waiting < 300
+def test_past_capacity_the_newest_are_refused_and_the_others_are_soon_begun() -> None:
+    worker = Worker()
+    begun = worker.run(1000, a=30)
+    assert begun == {"a": 5000}, "as many as it can"
+    assert worker.refused["a"] > 9000
+    assert max(worker.waits["a"]) < STRICT_PATIENCE + 2 * TURN
 
 
-def test_equals_are_cut_back_alike() -> None:
-    worker = Worker(1000)
-    got = worker.run(200, a=1000, b=1000)
-    assert abs(got["a"] - got["b"]) < 0.02 * got["a"]
+def test_who_asks_for_less_than_its_share_has_all_of_it_at_once() -> None:
+    worker = Worker()
+    light = {f"t{n}": 0.5 for n in range(9)}
+    begun = worker.run(1000, heavy=20, **light)
+    assert {name: begun[name] for name in light} == dict.fromkeys(light, 250)
+    assert begun["heavy"] > 2700, "what the others leave is its own"
+    assert set(worker.refused) == {"heavy"}
+    assert max(max(worker.waits[name]) for name in light) <= 2 * TURN
 
 
-def test_when_the_load_is_gone_so_is_the_refusing() -> None:
-    worker = Worker(1000)
-    worker.run(100, a=3000)
-    worker.run(100, a=500)
-    assert worker.run(20, a=900) == {"a": 9_000}
+def test_equals_are_begun_alike() -> None:
+    worker = Worker()
+    begun = worker.run(1000, a=20, b=40)
+    assert begun["a"] == begun["b"] == 2500
 
 
-def test_few_calls_are_never_refused_for_a_lag_that_other_programs_make() -> None:
-    load = Load(1000)
-    share = load.share("a")
-    share.in_flight = 200
-    for _ in range(50):
-        share.begun += 200
-        load.tick(1.0)
-        assert share.refusing == 0.0
+def test_when_the_load_is_gone_so_is_the_waiting() -> None:
+    worker = Worker()
+    worker.run(100, a=30)
+    worker.run(200, a=5)
+    assert not worker.refused
+    assert max(worker.waits["a"]) == 0.0
+    assert worker.load.room == worker.load.batch
+
+
+def test_a_pause_of_the_machine_refuses_nothing() -> None:
+    """Though calls waited when it began, and more have come meanwhile."""
+    worker = Worker()
+    worker.turn(a=30)
+    worker.now += 5.0
+    worker.load.tick(0.001)
+    worker.turn(a=300)
+    worker.run(100, a=5)
+    assert not worker.refused
+
+
+def test_a_burst_is_no_burst_shortly_after_a_refusal() -> None:
+    worker = Worker()
+    worker.turn(a=2 * int(PATIENCE / COST))
+    assert worker.refused["a"] > 0
+    while worker.load.room == 0:
+        worker.turn()
+    before = worker.refused["a"]
+    worker.turn(a=100)
+    assert worker.refused["a"] > before
+    worker.now += STRICT_SECONDS
+    while worker.load.room == 0:
+        worker.turn()
+    before = worker.refused["a"]
+    worker.turn(a=100)
+    assert worker.refused["a"] == before
+
+
+def test_as_many_begin_in_a_turn_as_take_a_millisecond_within_bounds() -> None:
+    load = Load()
+    assert load.batch == MOST
+    for cost, batch in ((0.00005, 20), (0.01, FEWEST), (0.000001, MOST)):
+        for _ in range(50):
+            load.share("a").begun += 100
+            load.tick(100 * cost)
+        assert load.batch == load.room == batch
+    before = load.cost
+    load.share("a").begun += ENOUGH - 1
+    load.tick(TICK)
+    assert load.cost == before, "too few calls to say what one costs"
 
 
 def test_one_tenant_has_at_most_half_of_all_calls_under_way() -> None:
     load = Load(100)
     load.share("a").in_flight = 50
     load.share("b").in_flight = 49
-    load.share("a").begun = load.share("b").begun = 100
     load.tick(0.0)
-    assert load.share("a").refusing == 1.0
-    assert load.share("b").refusing == 0.0
+    assert load.room == 0, "so that each call is looked at"
+    assert not load.admit("a", 0.0, list)
+    assert load.admit("b", 0.0, list)
+    load.share("a").in_flight = 49
+    load.turn()
+    load.turn()
+    load.tick(0.0)
+    assert load.room == load.batch
 
 
 def test_a_full_worker_refuses_those_with_more_than_their_share_under_way() -> None:
@@ -105,13 +180,13 @@ def test_a_full_worker_refuses_those_with_more_than_their_share_under_way() -> N
     for name, calls in (("a", 40), ("b", 40), ("c", 20)):
         load.share(name).in_flight = calls
     load.tick(0.0)
-    refusing = {name: share.refusing for name, share in load.shares.items()}
-    assert refusing == {"a": 1.0, "b": 1.0, "c": 0.0}
+    full = {name: share.full for name, share in load.shares.items()}
+    assert full == {"a": True, "b": True, "c": False}
 
 
 def test_a_tenant_that_has_stopped_calling_is_forgotten() -> None:
     load = Load(100)
     load.share("a").begun = 1
-    for _ in range(60):
-        load.tick(0.0)
+    load.tick(0.0)
+    load.tick(0.0)
     assert not load.shares
