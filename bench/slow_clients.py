@@ -119,10 +119,10 @@ def _line(name: str, figures: dict[str, Any], more: str = "") -> None:
     print(f"{name:22} p50 {figures['p50_ms']:6.2f} ms   p99 {figures['p99_ms']:6.2f} ms   {more}")
 
 
-async def run(clients: int, rate: int, seconds: float) -> None:
+async def run(kinds: list[str], clients: int, rate: int, seconds: float) -> None:
     with tempfile.TemporaryDirectory(prefix="hubpo-slow-") as directory:
         async with _gateway(Path(directory)) as (port, pid):
-            for kind in KINDS:
+            for kind in kinds:
                 _line("alone", await _normal(port, rate, seconds))
                 before, spent = _memory(pid), cpu_seconds(pid)
                 slow = [asyncio.create_task(_slow(kind, port, n / clients)) for n in range(clients)]
@@ -140,11 +140,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=500)
     parser.add_argument("--rate", type=int, default=1000, help="normal calls a second")
-    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument(
+        "--seconds", type=float, default=18.0, help="long enough for them to be given up meanwhile"
+    )
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only these")
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
-    asyncio.run(run(options.clients, options.rate, options.seconds))
+    asyncio.run(run(options.kind or list(KINDS), options.clients, options.rate, options.seconds))
     return 0
 
 

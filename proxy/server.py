@@ -438,8 +438,8 @@ class Protocol(asyncio.Protocol):
         else:
             self.transport.close()
 
-    def look(self, now: float) -> None:
-        """Gives up on a client that has not moved for too long."""
+    def look(self, now: float) -> bool:
+        """Gives up on a client that has not moved for too long; whether it did."""
         if 0.0 < self.deadline < now:
             self.deadline = 0.0
             if self.transport.get_write_buffer_size():
@@ -447,13 +447,14 @@ class Protocol(asyncio.Protocol):
                 self._reset()
             else:
                 self.transport.abort()
-            return
+            return True
         due = now + self.sweeper.stall_seconds
         rests = self.deadline > due
         waits = not self.deadline and (self.drained is not None or self.transport.is_closing())
         if (rests or waits) and self.transport.get_write_buffer_size():
             # Nothing more is awaited, but it has not even taken what was said.
             self.deadline = due
+        return False
 
     def drop(self) -> None:
         """Ends the connection at once: an answer that breaks off must not look complete."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 1.0
 STOPPING_SWEEP_SECONDS = 0.1
+GIVEN_UP_IN_A_TURN = 8
+"""Connections that are given up in one turn of the loop: each breaks off a call upstream as well,
+and its buffers are given back, for which others would wait."""
 
 
 class Sweeper:
@@ -51,13 +55,23 @@ class Sweeper:
 
     def _sweep(self) -> None:
         self.now = self._loop.time()
+        if not self.stopping:
+            self._look(iter(list(self.connections)))
+            return
         for connection in list(self.connections):
-            if self.stopping:
-                connection.wind_up(self.now, self._grace, self._stop_at)
-            else:
-                connection.look(self.now)
-        pause = STOPPING_SWEEP_SECONDS if self.stopping else SWEEP_SECONDS
-        self._timer = self._loop.call_later(pause, self._sweep)
+            connection.wind_up(self.now, self._grace, self._stop_at)
+        self._timer = self._loop.call_later(STOPPING_SWEEP_SECONDS, self._sweep)
+
+    def _look(self, connections: Iterator[Protocol]) -> None:
+        """Goes on in the next turn where many are given up."""
+        given_up = 0
+        for connection in connections:
+            if not connection.lost and connection.look(self.now):
+                given_up += 1
+                if given_up == GIVEN_UP_IN_A_TURN:
+                    self._timer = self._loop.call_later(0, self._look, connections)
+                    return
+        self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def close(self) -> None:
         self._timer.cancel()
