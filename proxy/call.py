@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 HIGH_WATER = 65536
 """Bytes of a request's body held for a slow upstream before the client is no longer read."""
+MOST_PIECES = 256
+"""In which what is held may lie: an object for each tiny chunk would weigh far more than it."""
 LEAST_BODY = 4096
 """Bytes of a body that is waited for, which must come in each ``Sweeper.stall_seconds``."""
 
@@ -144,7 +146,10 @@ class Call(Exchange):
         """A piece of the body has arrived."""
         if self.finished:
             return
-        self.chunks.append(chunk)
+        chunks = self.chunks
+        chunks.append(chunk)
+        if len(chunks) > MOST_PIECES:
+            self.chunks = [b"".join(chunks)]
         self.held += len(chunk)
         if self.held > HIGH_WATER:
             self.connection.pause_reading()

@@ -404,6 +404,33 @@ async def test_chunks_that_never_come_to_an_end_are_refused(weighed: Any, tail: 
         assert await stuffed(wire, start, piece, 50 * MEGABYTE) == 431
 
 
+async def test_tiny_chunks_that_wait_weigh_little_more_than_what_they_hold(
+    weighed: Any, upstream: Any
+) -> None:
+    """Each is the body of a call that waits for the one before it on its connection."""
+    gateway, site = weighed
+    hold = asyncio.Event()
+
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        await hold.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    upstream.script = script
+    tiny = request(site, "GET /orders/7 HTTP/1.1")
+    chunked = request(site, "POST /orders/7 HTTP/1.1", "Transfer-Encoding: chunked")
+    before = gateway.peak_memory()
+    wires = [Wire(gateway.port, patience=30) for _ in range(60)]
+    for wire in wires:
+        await wire.__aenter__()
+        wire.send(tiny + chunked + b"2\r\nxy\r\n" * 40_000)
+    await asyncio.sleep(3)
+    grown = gateway.peak_memory() - before
+    hold.set()
+    for wire in wires:
+        wire.writer.close()
+    assert grown < 40 * MEGABYTE
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_a_packed_body_is_passed_on_as_it_is(
     weighed: Any, upstream: Any, encoding: str
