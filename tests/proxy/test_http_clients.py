@@ -400,8 +400,26 @@ async def test_chunks_that_never_come_to_an_end_are_refused(weighed: Any, tail: 
     gateway, site = weighed
     piece = b"a:b\r\n" * 20_000 if tail == b"0\r\n" else b"x" * 100_000
     start = request(site, "POST /orders/7 HTTP/1.1", "Transfer-Encoding: chunked") + tail
-    async with Wire(gateway.port, patience=30) as wire:
-        assert await stuffed(wire, start, piece, 50 * MEGABYTE) == 431
+    wires = [Wire(gateway.port, patience=30) for _ in range(40)]
+    for wire in wires:
+        await wire.__aenter__()
+    stati = await asyncio.gather(*(stuffed(wire, start, piece, 50 * MEGABYTE) for wire in wires))
+    assert set(stati) == {431}
+    for wire in wires:
+        wire.writer.close()
+
+
+async def test_very_many_parameters_weigh_little(weighed: Any, upstream: Any) -> None:
+    """Forty calls at once, each with as many as a head has room for."""
+    gateway, site = weighed
+    query = "&".join(["a=1"] * 15_000)
+    wires = [Wire(gateway.port, patience=30) for _ in range(40)]
+    for wire in wires:
+        await wire.__aenter__()
+        wire.send(get(site, f"/orders/7?{query}"))
+    assert [(await wire.answer()).status for wire in wires] == [200] * 40
+    for wire in wires:
+        wire.writer.close()
 
 
 async def test_tiny_chunks_that_wait_weigh_little_more_than_what_they_hold(
