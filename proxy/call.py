@@ -11,6 +11,7 @@ from proxy.errors import ClientGone, GatewayError
 from proxy.exchange import DONE, Exchange, Headers, RequestHead
 
 if TYPE_CHECKING:
+    from proxy.ai.tap import StreamTap
     from proxy.server import Protocol
     from proxy.sweeper import Sweeper
     from proxy.upstream.response import Response
@@ -107,11 +108,13 @@ class Call(Exchange):
         self,
         response: Response,
         feed: Callable[[bytes], bytes] | None,
-        passes: Callable[[bytes], bool] | None = None,
+        watch: StreamTap | None = None,
     ) -> bytes:
         connection, chunked, silent = self.connection, self.chunked, self.method == "HEAD"
         write = connection.transport.write
-        straight = chunked and (feed is None or passes is not None)
+        straight = chunked and (feed is None or watch is not None)
+        if watch is not None:
+            response.tail, response.mark = watch.tail, watch.mark
 
         def sink(chunk: bytes) -> asyncio.Future[None] | None:
             # What write() does, in one step: this is all that a piece of a stream costs here.
@@ -127,10 +130,10 @@ class Call(Exchange):
                     write(chunk)
             drained = connection.drained
             if straight and drained is None and not connection.held and not connection.lost:
-                response.direct = write
+                response.direct = write if watch is None or watch.at_rest else None
             return drained
 
-        self.source, response.passes = response, passes
+        self.source = response
         try:
             return await response.pour(sink)
         finally:

@@ -18,6 +18,7 @@ from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
+    from proxy.ai.tap import StreamTap
     from proxy.known import Known
     from proxy.policies.settlement import Reservation
     from proxy.runtime import Caller, ModelRuntime
@@ -208,12 +209,11 @@ class Exchange:
         self,
         response: Response,
         feed: Callable[[bytes], bytes] | None,
-        passes: Callable[[bytes], bool] | None = None,
+        watch: StreamTap | None = None,
     ) -> bytes:
         """Writes the answer's pieces as they come, each as ``feed`` returns it.
 
-        ``passes`` may be asked of a frame of a chunked body, as it came: whether ``feed`` would
-        return what is in it as it is, and remember nothing of it. It is not fed then.
+        ``watch``, whose method ``feed`` is, tells which frames of a chunked body need not be fed.
         Returns the last piece, which is neither fed nor written. Raises UpstreamError.
         """
         async for chunk in response:

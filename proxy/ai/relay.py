@@ -77,7 +77,7 @@ async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
         await exchange.start(
             response.status, [(b"content-type", content_type), (b"cache-control", b"no-cache")]
         )
-        last = await exchange.pour(response, watch.feed, watch.passes)
+        last = await exchange.pour(response, watch.feed, watch)
         last = watch.feed(last) + watch.end() if last else watch.end()
     except UpstreamError as error:
         last = broken(exchange, error, watch)

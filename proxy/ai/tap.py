@@ -15,7 +15,6 @@ HELD_LIMIT = 1_048_576
 
 _LINE_BREAKS = (b"\n", b"\r\n")
 _BLANK = (b"\n\n", b"\n\r\n")
-_FRAME_OF_EVENTS = b"\n\n\r\n"
 
 
 class _Chunk(Struct):
@@ -42,13 +41,16 @@ class StreamTap:
     else is passed on byte for byte.
     """
 
-    __slots__ = ("_drop", "_held", "_mark", "_read", "_skip_blank", "blank", "usage")
+    tail = b"\n\n\r\n"
+    """How a frame of a chunked body ends that holds whole events."""
+
+    __slots__ = ("_drop", "_held", "_read", "_skip_blank", "blank", "mark", "usage")
 
     def __init__(
         self, mark: bytes, read: Callable[[bytes], Usage | None], *, drop_usage: bool = False
     ) -> None:
         """``mark``: in a line without it there is no usage; ``read`` finds it in the others."""
-        self._mark = mark
+        self.mark = mark
         self._read = read
         self._drop = drop_usage
         self._held = b""
@@ -63,22 +65,17 @@ class StreamTap:
             chunk = self._whole_lines(chunk)
             if not chunk:
                 return b""
-        if self._skip_blank or chunk.find(self._mark) >= 0:
+        if self._skip_blank or chunk.find(self.mark) >= 0:
             chunk = self._look(chunk)
         if chunk:
             self.blank = chunk.endswith(_BLANK) or chunk in _LINE_BREAKS
         return chunk
 
-    def passes(self, frame: bytes) -> bool:
-        """Whether ``feed`` would return what is in a frame of a chunked body as it is, and be left
-        as it was."""
-        return (
-            frame[-4:] == _FRAME_OF_EVENTS
-            and frame.find(self._mark) < 0
-            and self.blank
-            and not self._held
-            and not self._skip_blank
-        )
+    @property
+    def at_rest(self) -> bool:
+        """``feed`` would return whatever frame of a chunked body ends with ``tail`` and does not
+        hold ``mark`` as it is, and be left as it was."""
+        return self.blank and not self._held and not self._skip_blank
 
     def end(self) -> bytes:
         """The last line, if the stream ends without a line break."""
@@ -100,7 +97,7 @@ class StreamTap:
                 self._skip_blank = False
                 if not line.strip():
                     continue
-            if self._mark in line and line.startswith(b"data:"):
+            if self.mark in line and line.startswith(b"data:"):
                 usage = self._read(line[5:])
                 if usage is not None:
                     self.usage = merged(self.usage, usage)

@@ -27,6 +27,7 @@ HIGH_WATER = 131072
 """Bytes of body held for a slow reader before the upstream is no longer read."""
 
 
+_line_of = FRAMES.get
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _NOT_PASSED = frozenset(
     name.encode()
@@ -269,8 +270,23 @@ class Connection(asyncio.Protocol):
             drain.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if self._between and self._take_frames(data):
-            return
+        if self._between:
+            # All that a piece of a stream costs here, where it is one frame.
+            response = self.response
+            if (
+                response is not None
+                and (direct := response.direct) is not None
+                and (line := _line_of(len(data))) is not None
+                and data.startswith(line)
+                and data.endswith(response.tail)
+                and (response.mark is None or response.mark not in data)
+            ):
+                self.stirred = True
+                response.passed += len(data) - len(line) - 2
+                direct(data)
+                return
+            if self._take_frames(data):
+                return
         if self.response is None or self.response.complete:
             # Unasked for: a connection that does this cannot be trusted with the next call.
             self.abort(None)
@@ -297,22 +313,8 @@ class Connection(asyncio.Protocol):
         """Whether ``data`` is whole frames and nothing else. The parser, which is between two
         of them, need not see those."""
         response = self.response
-        if response is None:
-            return False
-        direct, line = response.direct, FRAMES.get(len(data))
-        if (
-            direct is not None
-            and line is not None
-            and data[: len(line)] == line
-            and data[-2:] == b"\r\n"
-            and (response.passes is None or response.passes(data))
-        ):
-            self.stirred = True
-            response.passed += len(data) - len(line) - 2
-            direct(data)
-            return True
-        payload = several(data)
-        if payload is None:
+        payload = None if response is None else several(data)
+        if response is None or payload is None:
             return False
         self.on_body(payload)
         response.flush()

@@ -34,9 +34,10 @@ class Response:
         "error",
         "headers",
         "length",
+        "mark",
         "passed",
-        "passes",
         "status",
+        "tail",
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -48,8 +49,9 @@ class Response:
         self.direct: Callable[[bytes], object] | None = None
         """Takes a frame of a chunked body as it came, in place of the sink: the sink may set it
         while it does nothing to what it is given but write it as a frame."""
-        self.passes: Callable[[bytes], bool] | None = None
-        """Whether a frame may go there; None where all may."""
+        self.tail = b"\r\n"
+        self.mark: bytes | None = None
+        """Only frames that end with ``tail`` and do not hold ``mark`` may go there."""
         self.passed = 0
         """Bytes of the body that went there."""
         self.status = 0

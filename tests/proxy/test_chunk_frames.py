@@ -80,7 +80,7 @@ class Relay:
             if self.tap is None:
                 last = await call.pour(response, None)
             else:
-                last = await call.pour(response, self.tap.feed, self.tap.passes)
+                last = await call.pour(response, self.tap.feed, self.tap)
                 last = (self.tap.feed(last) if last else b"") + self.tap.end()
             await call.finish(last)
         except UpstreamError:
