@@ -6,6 +6,8 @@ nobody over many calls.
 
 Tokens of a kind with a price of its own (read from a cache, written to one, sound, pictures,
 thoughts) are taken out of the sum they are part of, and all others cost what that sum's tokens do.
+Tokens that are counted as both read from a cache and written to one are paid as both, as OpenRouter
+bills them. Searches come with a call that has a price; elsewhere they need one of their own.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def exact(prices: Prices, usage: Usage) -> int | None:
     total = went_in + came_out
     if prices.request is not None:
         total += prices.request * _THOUSAND
-    if prices.search is not None and usage.searches:
+    if usage.searches:
+        if prices.search is None:
+            return None if prices.request is None else total
         total += prices.search * _THOUSAND * usage.searches
     return total
 
@@ -67,6 +71,8 @@ def _input(prices: Prices, usage: Usage, tokens: int) -> int | None:
         if price is not None:
             left -= count
             total += price * count
+    if cached + written > tokens and prices.cached is not None and prices.cache_write is not None:
+        left += min(cached, written)
     return _rest(prices, "input", tokens, left, total)
 
 

@@ -76,6 +76,8 @@ SEVERAL = Prices(
         (Usage(0, 0, searches=2), 5_000_000 + 2 * 10_000_000_000),
         # a provider that reports more cached tokens than tokens
         (Usage(10, 0, 20), 5_000_000 + 20 * 300_000),
+        # 90 of 100 were read from a cache and written to one: 10 were neither
+        (Usage(100, 0, 90, 90), 5_000_000 + 90 * 300_000 + 90 * 3_750_000 + 10 * 3_000_000),
     ],
 )
 def test_tokens_with_a_price_of_their_own_are_paid_once(usage, millionths):
@@ -93,3 +95,10 @@ def test_long_prompts_have_other_prices_for_all_their_tokens():
     )
     assert exact(prices, Usage(200_000, 10)) == 200_000 * 1_250_000 + 10 * 10_000_000
     assert exact(prices, Usage(200_001, 10)) == 200_001 * 2_500_000 + 10 * 15_000_000
+
+
+def test_a_search_without_a_price_makes_the_cost_unknown():
+    assert exact(Prices(1, 1), Usage(1, 1, searches=1)) is None
+    assert exact(Prices(1, 1), Usage(1, 1, searches=0)) == 2
+    # Perplexity's price of a call includes its searches
+    assert exact(Prices(1, 1, request=5_000), Usage(1, 1, searches=1)) == 2 + 5_000_000
