@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import urllib.request
 from collections import Counter
 from dataclasses import dataclass
@@ -59,13 +60,24 @@ def _anonymous(pid: int) -> float:
 
 def metrics(port: int) -> Counter[str]:
     """Sums of all samples by name; those of the collector by generation as well."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
+    text = _scraped(f"http://127.0.0.1:{port}/metrics")
     found: Counter[str] = Counter()
     for name, labels, value in _sample(text):
         generation = re.search(r'generation="(\d)"', labels)
         found[f"{name} {generation[1]}" if generation else name] += float(value)
     return found
+
+
+def _scraped(url: str) -> str:
+    """Tried again where the listener is not there for a moment: it is not what is judged."""
+    for pause in (0.2, 1.0, 5.0):
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return answer.read().decode()
+        except OSError:
+            time.sleep(pause)
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return answer.read().decode()
 
 
 def change(samples: list[dict[str, Any]]) -> tuple[float, float]:
