@@ -22,6 +22,7 @@ _MODELS = {
     "plan": "Plan",
     "model": "AIModel",
     "provider": "Provider",
+    "deployment": "Deployment",
     "prompt": "Prompt",
 }
 LABELS = {
@@ -30,6 +31,7 @@ LABELS = {
     "plan": "Plan",
     "model": "Model",
     "provider": "Provider",
+    "deployment": "Deployment",
     "prompt": "Prompt",
 }
 
@@ -59,7 +61,11 @@ def carried(state: State, *asked: str) -> list[tuple[str, str]]:
 
 def _options(name: str, chosen: UUID | None) -> list[tuple[str, str, bool]]:
     model: Any = apps.get_model("catalog", _MODELS[name])
-    rows = {row.pk: str(row) for row in model.objects.order_by("name")[:MOST]}
+    ordered = model.objects.order_by("name")
+    if name == "deployment":
+        ordered = model.objects.select_related("model", "provider")
+        ordered = ordered.order_by("model__name", "provider__name")
+    rows = {row.pk: str(row) for row in ordered[:MOST]}
     if chosen is not None and chosen != NOTHING and chosen not in rows:
         rows |= names(name, [chosen])
     known = [(str(pk), text, pk == chosen) for pk, text in rows.items()]

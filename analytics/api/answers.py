@@ -58,6 +58,18 @@ class Figures(serializers.Serializer):
     output_tokens = serializers.IntegerField()
     cached_tokens = serializers.IntegerField(help_text="Part of the input tokens.")
     reasoning_tokens = serializers.IntegerField(help_text="Part of the output tokens.")
+    cache_write_tokens = serializers.IntegerField(help_text="Part of the input tokens.")
+    p50_first_token_us = serializers.IntegerField(
+        allow_null=True,
+        help_text="Half of the streamed answers of models began sooner; null without any.",
+    )
+    p95_first_token_us = serializers.IntegerField(allow_null=True)
+    mean_first_token_us = serializers.IntegerField(allow_null=True)
+    tokens_per_second = serializers.FloatField(
+        allow_null=True,
+        help_text="Of output, from a stream's first piece to its last; null where none says.",
+    )
+    streams = serializers.IntegerField(help_text="Streamed answers of models.")
     cost_micros = serializers.DictField(
         child=serializers.IntegerField(), help_text="By currency, in millionths of it."
     )

@@ -37,6 +37,12 @@ METRICS = (
     "output_tokens",
     "cached_tokens",
     "reasoning_tokens",
+    "cache_write_tokens",
+    "p50_first_token_us",
+    "p95_first_token_us",
+    "mean_first_token_us",
+    "tokens_per_second",
+    "streams",
     "cost_micros",
     "unpriced",
     "request_bytes",
@@ -101,6 +107,7 @@ class Asked(serializers.Serializer):
     plan = IdOrNone(required=False, help_text="Calls under this plan, or under `none`.")
     model = IdOrNone(required=False, help_text="Calls of this AI model, or of `none`.")
     provider = IdOrNone(required=False, help_text="Calls of this AI provider, or of `none`.")
+    deployment = IdOrNone(required=False, help_text="Calls of this deployment, or of `none`.")
     prompt = IdOrNone(required=False, help_text="Calls of this prompt, or of `none`.")
     status_class = serializers.IntegerField(
         required=False,

@@ -17,7 +17,7 @@ from typing import Any
 from django.db import OperationalError, connection, transaction
 from django_tenants.utils import schema_context
 
-from analytics import partitions
+from analytics import partitions, rebuild
 from analytics.demo import statements
 from analytics.demo.profiles import Profile, profiles
 from analytics.demo.rhythm import SLOT_SECONDS, Day, days
@@ -143,12 +143,10 @@ def _make(
 def _add_up(tenant: Tenant, batch: Sequence[Day]) -> None:
     """The roll-ups of days in a row, of the intervals that are kept for so long."""
     end = batch[-1].start + timedelta(days=1)
-    with connection.cursor() as cursor:
-        for interval in INTERVALS:
-            start = max(batch[0].start, kept_since(interval))
-            if start < end:
-                values = {"tenant": tenant.pk, "start": start, "end": end}
-                cursor.execute(statements.rollup(interval), values | {"edges": statements.EDGES})
+    for interval in INTERVALS:
+        start = max(batch[0].start, kept_since(interval))
+        if start < end:
+            rebuild.add_up(interval, start, end, tenant=tenant.pk, demo=True)
 
 
 def _batches(calendar: Sequence[Day]) -> Iterator[list[Day]]:

@@ -1,11 +1,6 @@
-"""The SQL that makes a day of calls and adds it up, all of it inside PostgreSQL."""
+"""The SQL that makes a day of calls, all of it inside PostgreSQL."""
 
 from __future__ import annotations
-
-from analytics.histogram import BUCKETS, DIGITS, GROWTH
-from analytics.models.rollups import DIMENSIONS, NOTHING
-
-EDGES = [0.0, *(GROWTH**power for power in range(BUCKETS - 1))]
 
 # Random numbers are drawn before anything is joined, so that a seed gives the same calls
 # whatever plan PostgreSQL chooses. Three uniform ones added up are normal enough. OFFSET 0
@@ -126,55 +121,3 @@ SELECT
     true
 FROM timed ORDER BY second
 """
-
-_IDS = [name for name in DIMENSIONS if name.endswith("_id")]
-_KEYS = ", ".join(
-    [
-        "date_trunc('{interval}', at, 'UTC') AS start",
-        *(f"coalesce({name}, '{NOTHING}') AS {name}" for name in _IDS),
-        "(status / 100)::smallint AS status_class",
-        "currency",
-    ]
-)
-_NAMES = ", ".join(["start", *_IDS, "status_class", "currency"])
-_ADDED = (
-    "request_bytes",
-    "response_bytes",
-    "total_us",
-    "upstream_us",
-    "first_byte_us",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost_micros",
-)
-_SUMMED = ("calls", "abandoned", "limited", "unpriced", *_ADDED)
-
-# First by bucket too; then a histogram is put together from the digits of its buckets, as
-# analytics.histogram tells.
-ROLLUP = f"""
-INSERT INTO analytics_rollup{{interval}} (
-    tenant_id, {_NAMES}, demo, {", ".join(_SUMMED)}, latency)
-WITH buckets AS (
-    SELECT {_KEYS}, width_bucket(total_us::float8, %(edges)s::float8[]) AS bucket,
-        count(*) AS calls,
-        count(*) FILTER (WHERE abandoned) AS abandoned,
-        count(*) FILTER (WHERE status = 429) AS limited,
-        count(*) FILTER (WHERE cost_micros IS NULL
-            AND num_nonnulls(input_tokens, output_tokens) > 0) AS unpriced,
-        {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in _ADDED)}
-    FROM analytics_usagerecord
-    WHERE tenant_id = %(tenant)s AND demo AND at >= %(start)s AND at < %(end)s
-    GROUP BY {", ".join(str(place) for place in range(1, len(_IDS) + 5))}
-)
-SELECT %(tenant)s, {_NAMES}, true,
-    {", ".join(f"sum({name})::bigint" for name in _SUMMED)},
-    sum((calls || 'e' || {DIGITS} * (bucket - 1))::numeric)
-FROM buckets GROUP BY {_NAMES}
-"""
-
-
-def rollup(interval: str) -> str:
-    """The statement that adds up a range of demo records by minute, hour or day."""
-    return ROLLUP.format(interval=interval)

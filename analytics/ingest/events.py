@@ -54,8 +54,8 @@ class Unusable(ValueError):
 
 
 class Call(NamedTuple):
-    """``who`` is (tenant, API, application, plan), ``what`` is (model, provider, prompt,
-    currency); ids are in hex, ``NONE`` for nothing. ``line`` is the record in COPY's text
+    """``who`` is (tenant, API, application, plan), ``what`` is (model, provider, deployment,
+    prompt, currency); ids are in hex, ``NONE`` for nothing. ``line`` is the record in COPY's text
     format, without its end."""
 
     id: str
@@ -160,7 +160,7 @@ def _what(
         str(version),
         escaped(cur),
     ]
-    return (model_id, provider, prompt, escaped(cur)), "\t".join(columns)
+    return (model_id, provider, deployment, prompt, escaped(cur)), "\t".join(columns)
 
 
 @lru_cache(_KEPT)

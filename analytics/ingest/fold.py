@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from analytics.histogram import bucket
 from analytics.ingest.events import Call
-from analytics.models.rollups import MEASURES
+from analytics.models.rollups import LEAST_WRITING_US, MEASURES
+from contract.usage import UsageEvent
 
 MINUTE = 60_000_000
 STEPS = {"minute": MINUTE, "hour": 60 * MINUTE, "day": 1440 * MINUTE}
@@ -17,23 +18,42 @@ Key = tuple[int, tuple[str, ...], tuple[str, ...], int, bool]
 
 
 class Sums:
-    """``values`` are those of ``rollups.MEASURES``, in that order; ``latency`` counts the
-    durations in each bucket of ``analytics.histogram``."""
+    """``values`` are those of ``rollups.MEASURES``, in that order; ``latency`` and
+    ``first_token`` count the durations in each bucket of ``analytics.histogram``."""
 
-    __slots__ = ("latency", "values")
+    __slots__ = ("first_token", "latency", "values")
 
     def __init__(self) -> None:
         self.values = [0] * len(MEASURES)
         self.latency: dict[int, int] = {}
+        self.first_token: dict[int, int] = {}
 
     def plus(self, other: Sums) -> Sums:
         """A new one: either may be in use elsewhere."""
         sums = Sums()
         sums.values = [a + b for a, b in zip(self.values, other.values, strict=True)]
-        sums.latency = self.latency.copy()
-        for place, count in other.latency.items():
-            sums.latency[place] = sums.latency.get(place, 0) + count
+        sums.latency = _both(self.latency, other.latency)
+        sums.first_token = _both(self.first_token, other.first_token)
         return sums
+
+    def stream(self, event: UsageEvent) -> None:
+        """Counts how quick a model's answer was that came in pieces."""
+        values, first = self.values, event.first_byte_us
+        values[15] += 1
+        values[16] += first
+        place = bucket(first)
+        self.first_token[place] = self.first_token.get(place, 0) + 1
+        writing, whole = event.total_us - first, not (event.abandoned or event.error_code)
+        if event.output_tokens and whole and writing >= LEAST_WRITING_US:
+            values[17] += event.output_tokens
+            values[18] += writing
+
+
+def _both(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
+    sums = one.copy()
+    for place, count in other.items():
+        sums[place] = sums.get(place, 0) + count
+    return sums
 
 
 Folded = dict[Key, Sums]
@@ -71,6 +91,9 @@ def _by_minute(calls: Iterable[Call], demo: bool) -> Folded:
         tokens_in, tokens_out, cost = event.input_tokens, event.output_tokens, event.cost_micros
         values[10] += event.cached_tokens or 0
         values[11] += event.reasoning_tokens or 0
+        values[14] += event.cache_write_tokens or 0
+        if event.streamed and event.first_byte_us and event.model_id and status < 400:
+            sums.stream(event)
         if tokens_in is None and tokens_out is None and cost is None:
             continue
         values[8] += tokens_in or 0

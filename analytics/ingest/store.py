@@ -16,7 +16,7 @@ from analytics import partitions
 from analytics.histogram import pack
 from analytics.ingest.events import COLUMNS, Call
 from analytics.ingest.fold import STEPS, Folded, Key, Sums, fold
-from analytics.models.rollups import DIMENSIONS, MEASURES
+from analytics.models.rollups import DIMENSIONS, HISTOGRAMS, MEASURES
 
 _COPY_NEW = f"COPY public.analytics_usagerecord ({COLUMNS}) FROM STDIN"
 
@@ -33,8 +33,7 @@ ON CONFLICT DO NOTHING
 RETURNING encode(uuid_send(id), 'hex')
 """
 
-_IDS = ", ".join(DIMENSIONS[:6])
-_SUMS = ", ".join([*MEASURES, "latency"])
+_SUMS = ", ".join([*MEASURES, *HISTOGRAMS])
 _STAGE_ROLLUPS = """
 CREATE TEMP TABLE IF NOT EXISTS stage_rollups ON COMMIT DELETE ROWS AS
 SELECT 0::bigint AS minute, 0::bigint AS hour, 0::bigint AS day, *
@@ -42,10 +41,11 @@ FROM public.analytics_rollupminute WITH NO DATA
 """
 _COPY_ROLLUPS = (
     "COPY pg_temp.stage_rollups (minute, hour, day, tenant_id, api_id, application_id, plan_id, "
-    f"model_id, provider_id, prompt_id, currency, status_class, demo, {_SUMS}) FROM STDIN"
+    "model_id, provider_id, deployment_id, prompt_id, currency, status_class, demo, "
+    f"{_SUMS}) FROM STDIN"
 )
 _KEY = f"tenant_id, start, {', '.join(DIMENSIONS)}"
-_ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in [*MEASURES, "latency"])
+_ADDED = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in [*MEASURES, *HISTOGRAMS])
 _ADD_ROLLUPS = f"""
 INSERT INTO public.analytics_rollup{{step}} AS r ({_KEY}, {_SUMS})
 SELECT tenant_id, 'epoch'::timestamptz + {{step}} * interval '1 microsecond',
@@ -118,5 +118,6 @@ def _rollup_lines(folded: dict[str, Folded]) -> list[str]:
     lines = []
     for (_, who, what, status_class, demo), sums, starts in found.values():
         numbers = map(str, [status_class, int(demo), *sums.values])
-        lines.append("\t".join([*starts, *who, *what, *numbers, pack(sums.latency)]))
+        histograms = pack(sums.latency), pack(sums.first_token)
+        lines.append("\t".join([*starts, *who, *what, *numbers, *histograms]))
     return lines

@@ -9,7 +9,7 @@ from django.db import models
 from analytics.models.fields import HistogramField
 
 NOTHING = UUID(int=0)
-"""Stands for a call that had no API, application, plan, model, provider or prompt: a
+"""Stands for a call that had no API, application, plan, model, provider, deployment or prompt: a
 unique key cannot hold NULL."""
 
 DIMENSIONS = (
@@ -18,6 +18,7 @@ DIMENSIONS = (
     "plan_id",
     "model_id",
     "provider_id",
+    "deployment_id",
     "prompt_id",
     "status_class",
     "currency",
@@ -38,12 +39,22 @@ MEASURES = (
     "reasoning_tokens",
     "cost_micros",
     "unpriced",
+    "cache_write_tokens",
+    "streams",
+    "first_token_us",
+    "written_tokens",
+    "writing_us",
 )
+HISTOGRAMS = ("latency", "first_token")
+
+LEAST_WRITING_US = 10_000
+"""An answer that took less from its first token to its last came at once: no speed follows."""
 
 
 class Rollup(models.Model):
     """``start`` is the interval's first moment in UTC. ``latency`` counts ``total_us`` in the
-    buckets of ``analytics.histogram``, so that any range has honest percentiles."""
+    buckets of ``analytics.histogram``, so that any range has honest percentiles; so does
+    ``first_token`` the ``first_byte_us`` of ``streams``."""
 
     id = models.BigAutoField(primary_key=True)
     tenant_id = models.UUIDField()
@@ -53,6 +64,9 @@ class Rollup(models.Model):
     plan_id = models.UUIDField(default=NOTHING)
     model_id = models.UUIDField(default=NOTHING)
     provider_id = models.UUIDField(default=NOTHING)
+    deployment_id = models.UUIDField(
+        default=NOTHING, help_text="Nothing too where it was counted before this was told apart."
+    )
     prompt_id = models.UUIDField(default=NOTHING)
     status_class = models.SmallIntegerField(help_text="2, 3, 4 or 5: the status divided by 100.")
     currency = models.TextField(default="")
@@ -73,7 +87,21 @@ class Rollup(models.Model):
     unpriced = models.BigIntegerField(
         default=0, help_text="Calls that used tokens and whose cost is unknown."
     )
+    cache_write_tokens = models.BigIntegerField(default=0)
+    streams = models.BigIntegerField(
+        default=0, help_text="Answers of models that came in pieces, and did come."
+    )
+    first_token_us = models.BigIntegerField(
+        default=0, help_text="Of the streams, from the request's head to the first piece."
+    )
+    written_tokens = models.BigIntegerField(
+        default=0, help_text="Output of the streams that came whole and whose tokens are known."
+    )
+    writing_us = models.BigIntegerField(
+        default=0, help_text="Of the same streams, from the first piece to the last."
+    )
     latency = HistogramField(default=list)
+    first_token = HistogramField(default=list)
 
     class Meta:
         abstract = True

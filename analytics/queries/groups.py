@@ -32,6 +32,7 @@ NAMELESS = {
     "plan": "No plan",
     "model": "No model",
     "provider": "No provider",
+    "deployment": "No deployment",
     "prompt": "No prompt",
 }
 

@@ -17,6 +17,7 @@ DIMENSIONS = {
     "plan": "plan_id",
     "model": "model_id",
     "provider": "provider_id",
+    "deployment": "deployment_id",
     "prompt": "prompt_id",
 }
 """What calls can be filtered and grouped by, with its column."""
@@ -39,6 +40,7 @@ class Filters:
     plan: UUID | None = None
     model: UUID | None = None
     provider: UUID | None = None
+    deployment: UUID | None = None
     prompt: UUID | None = None
     status_class: int | None = None
     """2, 3, 4 or 5."""
@@ -71,11 +73,20 @@ class Totals:
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_tokens: int = 0
     unpriced: int = 0
     """Calls that used tokens and whose cost is unknown: ``cost`` is without them."""
     cost: dict[str, int] = field(default_factory=dict)
+    streams: int = 0
+    """Answers of models that came in pieces; the next figures are of these."""
+    first_token_us: int = 0
+    written_tokens: int = 0
+    """Of those that came whole; so is ``writing_us``, which they took after their first piece."""
+    writing_us: int = 0
     latency: int = 0
     """How long the calls took: a histogram in one number, see ``analytics.histogram``."""
+    first_token: int = 0
+    """How long the streams took to begin: as ``latency``."""
 
     @property
     def errors(self) -> int:
@@ -118,6 +129,25 @@ class Totals:
     @property
     def p99_us(self) -> int | None:
         return self._percentile(0.99)
+
+    @property
+    def mean_first_token_us(self) -> int | None:
+        return round(self.first_token_us / self.streams) if self.streams else None
+
+    @property
+    def p50_first_token_us(self) -> int | None:
+        return histogram.percentile(histogram.unpack(self.first_token), 0.50)
+
+    @property
+    def p95_first_token_us(self) -> int | None:
+        return histogram.percentile(histogram.unpack(self.first_token), 0.95)
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Between a stream's first and last piece; None where no stream says."""
+        if not self.writing_us:
+            return None
+        return round(self.written_tokens / (self.writing_us / 1_000_000), 1)
 
     def percentiles(self, *shares: float) -> list[int | None]:
         """As the properties above, for as many shares as wanted at the cost of one."""

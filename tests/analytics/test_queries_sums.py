@@ -58,7 +58,7 @@ def ids(count: int, kind: int) -> list[UUID]:
 
 def summed(calls: list[UsageEvent]) -> Totals:
     """The sums as one would work them out by hand, call by call."""
-    found, buckets = Totals(), Counter()
+    found, buckets, firsts = Totals(), Counter(), Counter()
     for call in calls:
         found.calls += 1
         found.client_errors += 400 <= call.status < 500
@@ -68,13 +68,28 @@ def summed(calls: list[UsageEvent]) -> Totals:
         for name in ("request_bytes", "response_bytes", "total_us", "upstream_us"):
             setattr(found, name, getattr(found, name) + getattr(call, name))
         found.first_byte_us += call.first_byte_us
-        for name in ("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"):
+        for name in (
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "cache_write_tokens",
+        ):
             setattr(found, name, getattr(found, name) + (getattr(call, name) or 0))
         found.unpriced += call.input_tokens is not None and call.cost_micros is None
         if call.currency:
             cost = found.cost.get(call.currency, 0) + (call.cost_micros or 0)
             found.cost[call.currency] = cost
         buckets[histogram.bucket(call.total_us)] += 1
+        first, writing = call.first_byte_us, call.total_us - call.first_byte_us
+        if call.streamed and call.model_id and call.status < 400 and first:
+            found.streams += 1
+            found.first_token_us += first
+            firsts[histogram.bucket(first)] += 1
+            if call.output_tokens and not call.abandoned and writing >= 10_000:
+                found.written_tokens += call.output_tokens
+                found.writing_us += writing
+    found.first_token = int(Decimal(histogram.pack(firsts)))
     found.latency = int(Decimal(histogram.pack(buckets)))
     return found
 
@@ -99,6 +114,9 @@ def random_call(tenant: Any, choose: random.Random) -> UsageEvent:
             "model_id": choose.choice(ids(2, 4)),
             "model": "fast",
             "provider_id": choose.choice(ids(2, 5)),
+            "deployment_id": choose.choice([*ids(3, 7), ""]),
+            "streamed": choose.random() < 0.5,
+            "cache_write_tokens": choose.choice([None, choose.randrange(10)]),
             "prompt_id": choose.choice([*ids(1, 6), ""]),
             "input_tokens": choose.randrange(100),
             "output_tokens": choose.randrange(100),

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from analytics.histogram import bucket
 from analytics.models import INTERVALS, UsageRecord
-from analytics.models.rollups import DIMENSIONS, MEASURES, NOTHING
+from analytics.models.rollups import DIMENSIONS, HISTOGRAMS, MEASURES, NOTHING
 from contract.keys import USAGE_STREAM
 from contract.usage import UsageEvent, encode
 from tenants.valkey import connect
@@ -100,6 +100,21 @@ KINDS = {
         prompt_version=3, total_us=700_000, input_tokens=20, output_tokens=9, cost_micros=44,
         routed="priority 1 after OpenAI 503", adapted="dropped logit_bias", cache_write_tokens=4,
     ),
+    "chat stream broken off": call(
+        14, seconds(13), **CHAT, streamed=True, error_code="upstream_broken", total_us=900_000,
+        first_byte_us=120_000, output_tokens=40,
+    ),
+    "chat stream at once": call(
+        15, seconds(14), **CHAT, streamed=True, total_us=129_999, first_byte_us=120_000,
+        output_tokens=40, cost_micros=3, cache_write_tokens=9,
+    ),
+    "chat stream elsewhere": call(
+        16, seconds(15), **CHAT | {"deployment_id": uid(0x801)}, streamed=True,
+        total_us=1_120_000, first_byte_us=120_000, output_tokens=50, cost_micros=3,
+    ),
+    "stream of an API": call(
+        17, seconds(16), **REST, streamed=True, total_us=900_000, first_byte_us=5_000,
+    ),
     "another tenant's": call(13, seconds(12), tenant_id=CHARLIE, total_us=1500),
 }  # fmt: skip
 
@@ -182,11 +197,15 @@ ZEROED = {
 
 def expected_rollups(calls: Iterable[UsageEvent], interval: str) -> dict[tuple, dict[str, Any]]:
     rollups: dict[tuple, dict[str, Any]] = defaultdict(
-        lambda: {**dict.fromkeys(MEASURES, 0), "latency": defaultdict(int)}
+        lambda: {
+            **dict.fromkeys(MEASURES, 0),
+            "latency": defaultdict(int),
+            "first_token": defaultdict(int),
+        }
     )
     for row in expected_records(calls):
         dimensions = {
-            **{name: row[name] or NOTHING for name in DIMENSIONS[:6]},
+            **{name: row[name] or NOTHING for name in DIMENSIONS if name.endswith("_id")},
             "status_class": row["status"] // 100,
             "currency": row["currency"],
             "demo": False,
@@ -207,19 +226,34 @@ def expected_rollups(calls: Iterable[UsageEvent], interval: str) -> dict[tuple, 
             if name in row and name != "abandoned":
                 sums[name] += row[name] or 0
         sums["latency"][bucket(row["total_us"])] += 1
-    return {key: {**sums, "latency": dict(sums["latency"])} for key, sums in rollups.items()}
+        first = row["first_byte_us"]
+        if row["streamed"] and row["model_id"] and row["status"] < 400 and first:
+            sums["streams"] += 1
+            sums["first_token_us"] += first
+            sums["first_token"][bucket(first)] += 1
+            came_whole = not row["abandoned"] and not row["error_code"]
+            if came_whole and row["output_tokens"] and row["total_us"] - first >= 10_000:
+                sums["written_tokens"] += row["output_tokens"]
+                sums["writing_us"] += row["total_us"] - first
+    return {
+        key: {**sums, **{name: dict(sums[name]) for name in HISTOGRAMS}}
+        for key, sums in rollups.items()
+    }
 
 
 def actual_rollups(interval: str) -> dict[tuple, dict[str, Any]]:
     rows = INTERVALS[interval].objects.values(
-        "tenant_id", "start", *DIMENSIONS, *MEASURES, "latency"
+        "tenant_id", "start", *DIMENSIONS, *MEASURES, *HISTOGRAMS
     )
     rollups = {}
     for row in rows:
         key = (row["tenant_id"], row["start"], *[row[name] for name in DIMENSIONS])
         assert key not in rollups
-        filled = {index: count for index, count in enumerate(row["latency"]) if count}
-        rollups[key] = {**{name: row[name] for name in MEASURES}, "latency": filled}
+        filled = {
+            name: {index: count for index, count in enumerate(row[name]) if count}
+            for name in HISTOGRAMS
+        }
+        rollups[key] = {**{name: row[name] for name in MEASURES}, **filled}
     return rollups
 
 
