@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from proxy.upstream.connection import Connection
 
 
+MOST_PIECES = 256
+"""In which what is held may lie: an object for each tiny chunk would weigh far more than it."""
+
+
 class Response:
     """An upstream's answer. Iterate over it or ``read`` it, then ``close`` it in any case.
 
@@ -197,6 +201,9 @@ class Response:
             connection.resume()
 
     def hold(self, chunk: bytes) -> int:
-        self._chunks.append(chunk)
+        chunks = self._chunks
+        chunks.append(chunk)
+        if len(chunks) > MOST_PIECES:
+            self._chunks = [b"".join(chunks)]
         self._held += len(chunk)
         return self._held

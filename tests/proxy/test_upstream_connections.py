@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -131,3 +132,26 @@ async def test_a_connection_lost_on_its_way_to_a_call_that_waits_is_not_used(
 
 async def _ok(writer: asyncio.StreamWriter) -> None:
     writer.write(answer(b"ok"))
+
+
+async def test_tiny_chunks_that_nobody_reads_weigh_little_more_than_what_they_hold(
+    pool: Pool, upstream: Any
+) -> None:
+    async def script(call: Any, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.write(b"2\r\nxy\r\n" * 60_000)
+        await asyncio.sleep(30)
+
+    upstream.script = script
+    response = await send(pool, upstream.port)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        async with asyncio.timeout(20):
+            while len(response.peek()) < 100_000:
+                await asyncio.sleep(0.05)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        response.close()
+    assert grown < 1_000_000
