@@ -75,6 +75,8 @@ def routing(
         fallbacks=tuple(str(id_) for id_ in row.fallbacks if id_ in known and id_ != row.pk),
         unsupported=row.unsupported,
         regions=tuple(sorted(row.regions)),
+        on_break=row.on_break,
+        compare_with=str(row.compare_with_id) if row.compare_with_id in known else "",
     )
 
 

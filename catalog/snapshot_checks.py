@@ -64,6 +64,8 @@ def _references(snapshot: TenantSnapshot) -> Iterator[str]:
         for deployment in model.deployments:
             if deployment.provider_id not in providers:
                 yield f"A deployment of the model {model.name} has no provider."
+        if model.routing.compare_with and model.routing.compare_with not in models:
+            yield f"The model {model.name} is compared with one that is not there."
         for api_id in model.api_ids:
             if api_id not in apis or apis[api_id].kind != "ai":
                 yield f"The model {model.name} is offered through an API that is not for models."

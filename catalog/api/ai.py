@@ -26,7 +26,14 @@ _PROVIDER_FIELDS = [
     "idle_timeout",
     "enabled",
 ]
-_ROUTING_FIELDS = ["strategy", "fallbacks", "unsupported", "regions"]
+_ROUTING_FIELDS = [
+    "strategy",
+    "fallbacks",
+    "unsupported",
+    "regions",
+    "on_break",
+    "compare_with",
+]
 _MODEL_FIELDS = [
     "name",
     "description",

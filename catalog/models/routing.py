@@ -24,6 +24,11 @@ class Unsupported(models.TextChoices):
     REFUSE = "refuse", "refused"
 
 
+class OnBreak(models.TextChoices):
+    ERROR = "error", "ends with an error"
+    CONTINUE = "continue", "is carried on by the next deployment"
+
+
 class RoutingColumns(models.Model):
     strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.WEIGHTED)
     fallbacks = ArrayField(
@@ -43,6 +48,23 @@ class RoutingColumns(models.Model):
         default=list,
         blank=True,
         help_text="Only deployments in these regions are asked. Empty: all.",
+    )
+    on_break = models.CharField(
+        "a stream that breaks off",
+        max_length=10,
+        choices=OnBreak,
+        default=OnBreak.ERROR,
+        help_text="Text is carried on where it ends, as one answer; each deployment's part costs "
+        "its own price. Calls of tools and structured output end with an error in any case.",
+    )
+    compare_with = models.ForeignKey(
+        "catalog.AIModel",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="What each call saves is reckoned at the price of this model's dearest "
+        "deployment; it may be the model itself. None: nothing is reckoned.",
     )
 
     class Meta:

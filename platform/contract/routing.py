@@ -91,6 +91,10 @@ class Routing(Struct, frozen=True, gc=False):
 
     ``unsupported``: what is done with parameters that a provider lacks. ``regions``: only
     deployments there, where any are named.
+
+    ``on_break``: a stream that breaks off after its first token ends with an error event, or is
+    carried on by the next deployment, as one answer. ``compare_with``: id of the model, perhaps
+    this one, at whose dearest deployment's price each call's saving is reckoned; empty: at none.
     """
 
     strategy: Strategy = Weighted()
@@ -98,3 +102,5 @@ class Routing(Struct, frozen=True, gc=False):
     fallbacks: tuple[str, ...] = ()
     unsupported: Literal["declared", "drop", "refuse"] = "declared"
     regions: tuple[str, ...] = ()
+    on_break: Literal["error", "continue"] = "error"
+    compare_with: str = ""

@@ -35,10 +35,13 @@ async def answer(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
 
 
 def _unasked(asking: Asking, attempt: Attempt) -> bool:
-    """The provider sent a whole answer where a stream was asked for."""
+    """The provider sent a whole answer where a stream was asked for, or a stream that may have to
+    be carried on."""
     if not asking.stream or attempt.response.status >= 400 or asking.format not in FORMATS:
         return False
     kind = field(attempt.response, b"content-type") or b""
+    if asking.others is not None and kind.startswith(FORMATS[asking.format].STREAM_TYPE):
+        return True
     return kind.startswith(b"application/json")
 
 

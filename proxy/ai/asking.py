@@ -18,6 +18,7 @@ from proxy.ai.middle import rules
 from proxy.ai.middle.rules import Mode, Notes
 
 if TYPE_CHECKING:
+    from proxy.ai.calls import Others
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
 
@@ -50,6 +51,7 @@ class Asking:
         "format",
         "formats",
         "mode",
+        "others",
         "stream",
         "tokens",
     )
@@ -66,6 +68,8 @@ class Asking:
         wanted = options is not None and options.include_usage is True
         self.ask_usage = self.format == "chat" and self.stream and not wanted
         self.mode: Mode = "declared"
+        self.others: Others | None = None
+        """Who may carry a stream on that breaks off, where the model's routing says so."""
         self.tokens = 0
         """About how many the call takes of a provider's limits."""
         self.formats: Mapping[str, Simple] = _FORMATS.get(door.operation, {})
@@ -107,8 +111,15 @@ class Asking:
         preset = deployment.provider.destination.preset
         return passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
 
-    def _translated(self, into: str, deployment: DeploymentRuntime, notes: Notes) -> bytes:
-        request, format_ = self.request, self.formats[into]
+    def _translated(
+        self,
+        into: str,
+        deployment: DeploymentRuntime,
+        notes: Notes,
+        request: Any = None,
+    ) -> bytes:
+        """``request`` in place of the client's own."""
+        request, format_ = request or self.request, self.formats[into]
         preset = deployment.provider.destination.preset
         rules.foreign(request, into, notes)
         rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)

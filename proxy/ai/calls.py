@@ -9,7 +9,7 @@ on. A deployment that cannot be reached several times in a row is left out for a
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from email.utils import parsedate_to_datetime
 from time import perf_counter, perf_counter_ns, time
 from typing import TYPE_CHECKING
@@ -86,8 +86,17 @@ class Attempt:
         self.response.close()
         self._seen.in_flight -= 1
 
+    def hand_over(self, to: Attempt) -> None:
+        """It broke off: from here on it is the other one, which is not to be closed itself."""
+        self.close()
+        self._seen, self.response, self.deployment = to._seen, to.response, to.deployment
+        self.told, self.began = to.told, to.began
+
     def timed(self, first_token: float, output_tokens: int | None) -> None:
-        """It went well. ``first_token``: ``perf_counter`` at the answer's first piece."""
+        """It went well. ``first_token``: ``perf_counter`` at the answer's first piece, which came
+        from another where it was handed over."""
+        if first_token < self.began:
+            return
         after = perf_counter() - first_token
         rate = output_tokens / after if output_tokens and after > 0.01 else None
         self._seen.timed(first_token - self.began, rate)
@@ -104,9 +113,24 @@ async def call(
     exchange.model_id = model.id
     exchange.model = model.name
     exchange.begin()
-    return await first_of(
-        exchange, gateway, asking, choose.candidates(exchange, gateway, model, asking)
-    )
+    candidates = choose.candidates(exchange, gateway, model, asking)
+    if model.continues and asking.stream:
+        candidates = asking.others = Others(gateway, candidates)
+    return await first_of(exchange, gateway, asking, candidates)
+
+
+class Others:
+    """The candidates that were not asked yet. ``last`` is the one that was asked last."""
+
+    def __init__(self, gateway: Gateway, candidates: Iterable[Candidate]) -> None:
+        self.gateway = gateway
+        self.last: Candidate | None = None
+        self._left = iter(candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        for candidate in self._left:
+            self.last = candidate
+            yield candidate
 
 
 async def first_of(
@@ -138,7 +162,7 @@ async def first_of(
             failure = error
         else:
             gateway.health.succeeded(deployment.id)
-            if attempt.fault is None and not _failed(attempt.response.status):
+            if attempt.fault is None and not failed(attempt.response.status):
                 _refuse(attempt, exchange, deployment)
                 return attempt
             gateway.health.rests(deployment.id, _rest(attempt), owner)
@@ -155,7 +179,7 @@ def _status(attempt: Attempt | None) -> int:
     return attempt.response.status if attempt.fault is None else attempt.fault.status
 
 
-def _failed(status: int) -> bool:
+def failed(status: int) -> bool:
     """Somebody else might answer."""
     return status == 429 or status >= 500 or status == 408
 

@@ -22,8 +22,11 @@ _THOUSAND = 1_000
 def cost_micros(prices: Prices, usage: Usage) -> int | None:
     """None where a price or a count is unknown; no tokens cost nothing at any price."""
     millionths = exact(prices, usage)
-    if millionths is None:
-        return None
+    return None if millionths is None else rounded(millionths)
+
+
+def rounded(millionths: int) -> int:
+    """Half to even."""
     whole, rest = divmod(millionths, _MILLION)
     up = 2 * rest > _MILLION or (2 * rest == _MILLION and whole % 2 == 1)
     return whole + up

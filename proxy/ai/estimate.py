@@ -120,6 +120,12 @@ def input_tokens(body: bytes) -> int:
     return tokens + -(-plain // BYTES_A_TOKEN)
 
 
+def about(text: bytes) -> int:
+    """How many tokens it has, as near as can be told, and not at most: what is billed where a
+    provider broke off before it reported anything."""
+    return -(-input_tokens(text) // 2)
+
+
 def _prompt_tokens(prompt: CompiledPrompt, length: int) -> int:
     """Of a prompt with variables of ``length`` bytes, or their defaults; it may repeat them."""
     pieces = [piece for _, template in prompt.messages for piece in template[::2]]

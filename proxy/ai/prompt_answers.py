@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from proxy.ai.calls import account, field, note_error
+from proxy.ai.carrying import Carried
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.errors import AnswerUnreadable, OutputInvalid, ProviderBusy, ProviderRefused
 from proxy.ai.formats.registry import FORMATS
@@ -21,6 +22,7 @@ from proxy.errors import UpstreamError
 from proxy.shapes import render
 
 if TYPE_CHECKING:
+    from proxy.ai.asking import Asking
     from proxy.ai.calls import Attempt
     from proxy.ai.formats import Reader
     from proxy.exchange import Exchange
@@ -31,9 +33,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def answer(
-    exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt, *, streamed: bool
+    exchange: Exchange, asking: Asking, attempt: Attempt, prompt: CompiledPrompt
 ) -> None:
-    """Writes it whole, or as events where ``streamed`` and the provider streams. Raises
+    """Writes it whole, or as events where a stream is asked for and the provider streams. Raises
     ProviderBusy, ProviderRefused, AnswerUnreadable and OutputInvalid before it has begun."""
     if attempt.fault is not None:
         note_error(exchange, attempt.fault.status)
@@ -41,8 +43,8 @@ async def answer(
     if attempt.response.status >= 400:
         _refuse(exchange, attempt)
     kind = field(attempt.response, b"content-type") or b""
-    if streamed and kind.startswith(FORMATS[attempt.told.format].STREAM_TYPE):
-        await _stream(exchange, attempt, prompt)
+    if asking.stream and kind.startswith(FORMATS[attempt.told.format].STREAM_TYPE):
+        await _stream(exchange, asking, attempt, prompt)
     else:
         await _whole(exchange, attempt, prompt)
 
@@ -97,23 +99,34 @@ def _structured(text: str, finish_reason: str | None) -> Raw:
     return Raw(text.encode())
 
 
-async def _stream(exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt) -> None:
+async def _stream(
+    exchange: Exchange, asking: Asking, attempt: Attempt, prompt: CompiledPrompt
+) -> None:
     exchange.streamed = True
-    course = _Course(FORMATS[attempt.told.format].reader())
+    reader = FORMATS[attempt.told.format].reader()
+    carried = None if asking.others is None else Carried(exchange, asking, attempt, reader)
+    course = _Course(carried or reader)
     try:
         await exchange.start(
             200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
         )
-        last = await exchange.pour(attempt.response, course.feed)
-        last = course.feed(last) + course.end()
-        account(exchange, attempt.deployment, course.usage)
+        if carried is None:
+            last = await exchange.pour(attempt.response, course.feed)
+            last = course.feed(last) + course.end()
+            account(exchange, attempt.deployment, course.usage)
+        else:
+            last = await carried.pour(course)
+            carried.account()
         if course.failed is None:
             summary = _encode(_summary(exchange, prompt, course.finish))
             last += b"event: done\ndata: " + summary + b"\n\n"
         else:
             raise ProviderRefused(f"The AI provider broke off: {course.failed}")
     except UpstreamError as error:
-        account(exchange, attempt.deployment, course.usage)
+        if carried is None:
+            account(exchange, attempt.deployment, course.usage)
+        else:
+            carried.account()
         exchange.error_code = error.code
         last = b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
     await exchange.finish(last)

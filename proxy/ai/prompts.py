@@ -62,7 +62,7 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
     asking = Asking(_DOOR, body, asked)
     attempt = await call(exchange, gateway, model, asking)
     try:
-        await prompt_answers.answer(exchange, attempt, prompt, streamed=streamed)
+        await prompt_answers.answer(exchange, asking, attempt, prompt)
     finally:
         attempt.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.ai.calls import account, field, note_error
+from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.embedding.registry import FAMILY
 from proxy.ai.formats.registry import FORMATS
@@ -86,11 +87,16 @@ async def _begin(exchange: Exchange, ours: Format) -> None:
 async def _stream(
     exchange: Exchange, asking: Asking, attempt: Attempt, theirs: Format, ours: Format
 ) -> None:
-    course = Course(theirs.reader(), ours.writer(asking.request), exchange.model)
+    reader = theirs.reader()
+    carried = None if asking.others is None else Carried(exchange, asking, attempt, reader)
+    course = Course(carried or reader, ours.writer(asking.request), exchange.model)
     await _begin(exchange, ours)
     try:
-        last = await exchange.pour(attempt.response, course.feed)
-        last = course.feed(last) + course.end()
+        if carried is None:
+            last = await exchange.pour(attempt.response, course.feed)
+            last = course.feed(last) + course.end()
+        else:
+            last = await carried.pour(course)
         if course.fault is not None:
             exchange.error_code = "provider_error"
         elif not course.ended:
@@ -100,7 +106,10 @@ async def _stream(
         exchange.error_code = error.code
         last = ours.write_stream_fault(_as_fault(error))
     finally:
-        account(exchange, attempt.deployment, course.usage)
+        if carried is None:
+            account(exchange, attempt.deployment, course.usage)
+        else:
+            carried.account()
     await exchange.finish(last)
 
 

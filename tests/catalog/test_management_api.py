@@ -281,6 +281,15 @@ def test_a_model_from_first_to_last(call, provider, models_api, api):
     call("delete", path, status=204)
 
 
+def test_a_models_routing_is_set_and_wrong_values_are_refused(call, model):
+    path = f"/api/models/{model.pk}/"
+    made = call("patch", path, {"on_break": "continue", "compare_with": str(model.pk)})
+    assert (made["on_break"], made["compare_with"]) == ("continue", str(model.pk))
+    problem = call("patch", path, {"on_break": "restart", "compare_with": str(uuid4())}, 400)
+    assert sorted(problem["errors"]) == ["compare_with", "on_break"]
+    assert call("patch", path, {"compare_with": None})["compare_with"] is None
+
+
 def test_a_model_with_two_deployments_is_found_once(call, model, provider):
     given = {"provider": str(provider.pk), "provider_model": "maker-1"}
     deployments = [given, given | {"provider_model": "maker-2"}]

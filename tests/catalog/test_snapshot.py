@@ -28,6 +28,7 @@ from catalog.snapshot_checks import problems
 from contract import snapshot as contract
 from contract.keys import digest
 from contract.policies import BodyLimit, Limit
+from contract.routing import Routing
 from tenants.models import Domain, Tenant
 
 
@@ -259,6 +260,21 @@ def test_a_model_switched_off_is_kept_empty_for_its_prompts(prompt, model, compi
     assert compiled().models == ()
 
 
+def test_a_model_that_others_are_compared_with_is_there_though_nobody_may_call_it(
+    model, provider, compiled
+):
+    ai.set_credential(provider=provider, secret="sk-0123456789abcdef")
+    dear = AIModel.objects.create(name="dear", abilities=["chat"])
+    model.on_break, model.compare_with = "continue", dear
+    ai.save_model(model=model)
+    found = {row.name: row for row in compiled().models}
+    assert found["fast"].routing == Routing(on_break="continue", compare_with=str(dear.pk))
+    assert found["dear"].api_ids == ()
+    dear.enabled = False
+    dear.save()
+    assert {row.name: row for row in compiled().models}["fast"].routing.compare_with == ""
+
+
 def test_an_unknown_price_is_not_zero(model, provider, compiled):
     provider.needs_credential = False
     ai.save_provider(provider=provider)
@@ -388,6 +404,13 @@ def grow(number, catalogue):
             "prompts",
             lambda rows: tuple(msgspec.structs.replace(row, variables=()) for row in rows),
             "uses text, which is not among its variables",
+        ),
+        (
+            "models",
+            lambda rows: tuple(
+                msgspec.structs.replace(row, routing=Routing(compare_with="gone")) for row in rows
+            ),
+            "The model fast is compared with one that is not there.",
         ),
         (
             "prompts",

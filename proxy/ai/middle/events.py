@@ -182,6 +182,15 @@ class Fold:
             choice.logprobs = (choice.logprobs or []) + event.logprobs
 
 
+def added(one: Usage, other: Usage) -> Usage:
+    """What two answers took together."""
+    values = {}
+    for name in Usage.__struct_fields__:
+        both = [value for value in (getattr(one, name), getattr(other, name)) if value is not None]
+        values[name] = sum(both) if both else None
+    return Usage(**values)
+
+
 def merged(before: Usage | None, now: Usage) -> Usage:
     """The later report, with what only the earlier one says."""
     if before is None:

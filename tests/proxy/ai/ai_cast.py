@@ -90,6 +90,7 @@ def _prompts() -> tuple[Prompt, ...]:
         _prompt("scripted", "gpt", translate, text, variables=[LANGUAGE, TEXT]),
         _prompt("scripted-json", "gpt", text, variables=[TEXT], parameters=json),
         _prompt("refused", "chat", text, variables=[TEXT]),
+        _prompt("carried", "carried", text, variables=[TEXT]),
     )
 
 
@@ -175,13 +176,28 @@ def _routed() -> tuple[AIModel, ...]:
         model("turns", first, second),
         model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
+        *_carried(),
+    )
+
+
+def _carried() -> tuple[AIModel, ...]:
+    """Models whose streams are carried on: the second deployment costs ten times as much."""
+    first, second, claude = ("first", "dear"), ("second", "other"), ("anthropic-1", "claude-real")
+    dear = Prices(25_000_000, 100_000_000)
+    both = {"strategy": Priority(), "on_break": "continue", "priority": 2, "prices": dear}
+    return (
+        _varied("carried", first, second, **both),
+        _varied("carried-by-claude", second, claude, **both),
+        _varied("claude-carried", claude, second, **both),
+        _varied("carried-in-euros", first, second, **both | {"prices": Prices(1, 1, "EUR")}),
+        model("carried-alone", first, routing=Routing(on_break="continue")),
     )
 
 
 def _varied(name: str, *places: tuple[str, str], blind: bool = False, **options) -> AIModel:
-    """The second deployment has what ``options`` say, but for the model's ``strategy`` and
-    ``regions``."""
-    routing = {key: options.pop(key) for key in ("strategy", "regions") if key in options}
+    """The second deployment has what ``options`` say, but for the model's routing."""
+    own = ("strategy", "regions", "on_break")
+    routing = {key: options.pop(key) for key in own if key in options}
     plain = model(name, *places, routing=Routing(**routing))
     first, second = plain.deployments
     if blind:
