@@ -118,7 +118,7 @@ def _unambiguous(body: bytes, asked: Asked) -> bool:
     return (
         body.count(b'"model"') == 1
         and (asked.stream_options is None or body.count(b'"stream_options"') == 1)
-        and b"\\u006" not in body
+        and (b"\\" not in body or b"\\u006" not in body)
     )
 
 
