@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,49 +20,65 @@ from bench.subjects.processes import resident, upstream
 
 CALLS_OF_TENANT = 20
 CHANGES = 20
+ROUNDS = 5
+"""In which the two are measured in turn, so that both see the same of what else goes on."""
 
 
 def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    with upstream() as upstream_port:
-        one = _figures(work / "one", upstream_port, 1, options.seconds)
-        many = _figures(work / "many", upstream_port, options.tenants, options.seconds)
+    with upstream() as upstream_port, ExitStack() as stack:
+        one, many = (
+            _Loaded(stack, work / str(count), upstream_port, count)
+            for count in (1, options.tenants)
+        )
+        costs = [(one.cost(options.seconds), many.cost(options.seconds)) for _ in range(ROUNDS)]
+        for loaded in (one, many):
+            loaded.end()
     figures: dict[str, Any] = {}
-    for name, unit in {
-        "start to ready, from Valkey": "s",
-        "start to ready, from copies on disk": "s",
-        "resident memory once loaded": "MB",
-        "resident memory after calls to every tenant": "MB",
-        "one tenant's change live, median": "s",
-        "one tenant's change live, slowest": "s",
-        "CPU of a call": "us",
-    }.items():
-        figures[f"{name} ({unit}), one tenant"] = one[name]
-        figures[f"{name} ({unit}), {options.tenants} tenants"] = many[name]
-    ratio = many["CPU of a call"] / one["CPU of a call"]
-    return figures | {"CPU of a call, many by one": round(ratio, 3)}
+    for name in one.figures:
+        figures[f"{name}, one tenant"] = one.figures[name]
+        figures[f"{name}, {options.tenants} tenants"] = many.figures[name]
+    figures["CPU of a call (us), in turn"] = ", ".join(f"{a:.1f} {b:.1f}" for a, b in costs)
+    ratio = median(b / a for a, b in costs)
+    return figures | {"CPU of a call, many by one, median": round(ratio, 3)}
 
 
-def _figures(work: Path, upstream_port: int, count: int, seconds: float) -> dict[str, Any]:
-    work.mkdir()
-    figures: dict[str, Any] = {}
-    with valkey(work) as url:
+class _Loaded:
+    """A worker that has loaded so many tenants, and what was found out about it."""
+
+    def __init__(self, stack: ExitStack, work: Path, upstream_port: int, count: int) -> None:
+        work.mkdir()
+        self.count = count
+        self.url = url = stack.enter_context(valkey(work))
+        self.figures: dict[str, Any] = {}
+        self._warm = False
         tenants.store(url, (tenants.large(n, upstream_port) for n in range(1, count + 1)))
-        for source in ("Valkey", "copies on disk"):
-            started = time.perf_counter()
-            with worker(url, work / "var") as (port, pid):
-                took = time.perf_counter() - started
-                figures[f"start to ready, from {source}"] = round(took, 2)
-                if source == "Valkey":
-                    continue  # The copies are on disk now.
-                figures["resident memory once loaded"] = round(resident(pid))
-                times = [_change(url, port, upstream_port, 2 + n) for n in range(CHANGES)]
-                figures["one tenant's change live, median"] = round(median(times), 3)
-                figures["one tenant's change live, slowest"] = round(max(times), 3)
-                result, spent = under_load("bench.load", _calls(port, count, seconds), pid)
-                figures["CPU of a call"] = round(spent / result["count"] * 1e6, 1)
-                figures["resident memory after calls to every tenant"] = round(resident(pid))
-        records(url)
-    return figures
+        started = time.perf_counter()
+        with worker(url, work / "var"):
+            self._told("start to ready, from Valkey (s)", time.perf_counter() - started, 2)
+        started = time.perf_counter()
+        self.port, self.pid = stack.enter_context(worker(url, work / "var"))
+        self._told("start to ready, from copies on disk (s)", time.perf_counter() - started, 2)
+        self._told("resident memory once loaded (MB)", resident(self.pid), 0)
+        times = [_change(url, self.port, upstream_port, 2 + n) for n in range(CHANGES)]
+        self._told("one tenant's change live, median (s)", median(times), 3)
+        self._told("one tenant's change live, slowest (s)", max(times), 3)
+
+    def _told(self, name: str, figure: float, digits: int) -> None:
+        self.figures[name] = round(figure, digits)
+
+    def cost(self, seconds: float) -> float:
+        """Microseconds of CPU that a call takes."""
+        work = _calls(self.port, self.count, seconds)
+        if self._warm:
+            work["warmup"] = 1.0
+        self._warm = True
+        result, spent = under_load("bench.load", work, self.pid)
+        return spent / result["count"] * 1e6
+
+    def end(self) -> None:
+        memory = resident(self.pid)
+        self._told("resident memory after calls to every tenant (MB)", memory, 0)
+        records(self.url)
 
 
 def _calls(port: int, count: int, seconds: float) -> dict[str, Any]:
