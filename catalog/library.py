@@ -8,7 +8,7 @@ is a guess: what the model does and what it can be told.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -139,12 +139,9 @@ def vendor_ids(preset: str, base_url: str) -> list[str]:
     return [vendor.id for vendor in vendors().values() if re.match(vendor.address, base_url)]
 
 
-def prices_known(prices: Prices, abilities: tuple[str, ...] | list[str]) -> bool:
-    """Whether a call's tokens have a price: those of the answer too where there are any."""
-    answers_in_tokens = not set(abilities) or bool(
-        set(abilities) - {"embeddings", "moderation", "rerank"}
-    )
-    return prices.input is not None and (prices.output is not None or not answers_in_tokens)
+def prices_known(prices: Prices, abilities: Collection[str]) -> bool:
+    """Whether a call's tokens have a price: those of the answer too where it is a chat."""
+    return prices.input is not None and (prices.output is not None or "chat" not in abilities)
 
 
 def _vendor(provider: Provider) -> Vendor:

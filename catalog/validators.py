@@ -16,7 +16,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._~!$&'()+,;=:@-]+")
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\*?)\}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]+")
 _TOKEN = re.compile(r"[A-Za-z0-9-]+")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_MODEL = re.compile(r"[A-Za-z0-9@~][A-Za-z0-9._:/@~-]*")
 
 
 def validate_address(value: str) -> None:
@@ -102,7 +102,7 @@ def validate_query_name(value: str) -> None:
 def validate_model_name(value: str) -> None:
     if not _MODEL.fullmatch(value):
         raise ValidationError(
-            "Use letters, digits and . _ : / @ -, with a letter or a digit first."
+            "Use letters, digits and . _ : / @ ~ -, with a letter, a digit, @ or ~ first."
         )
 
 

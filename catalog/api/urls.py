@@ -9,6 +9,7 @@ from rest_framework.routers import SimpleRouter
 from catalog.api.ai import ModelViewSet, ProviderViewSet
 from catalog.api.apis import ApiViewSet
 from catalog.api.applications import ApplicationViewSet, KeyViewSet
+from catalog.api.library import LibraryViewSet
 from catalog.api.limits import LimitViewSet
 from catalog.api.missing import MissingView
 from catalog.api.prompts import PromptViewSet, VersionViewSet
@@ -26,6 +27,7 @@ router.register("limits", LimitViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("providers", ProviderViewSet)
 router.register("models", ModelViewSet)
+router.register("library", LibraryViewSet, basename="library")
 router.register("prompts", PromptViewSet)
 router.register("publications", PublicationViewSet)
 

@@ -118,6 +118,12 @@ class Deployment(Row, PriceColumns):
     provider_model = models.CharField(
         "the provider's name for it", max_length=120, validators=[validate_model_name]
     )
+    library = models.CharField(
+        max_length=200,
+        blank=True,
+        editable=False,
+        help_text="Its key in the library of models that it was added from.",
+    )
     weight = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
     enabled = models.BooleanField(default=True)
     priority = models.PositiveSmallIntegerField(

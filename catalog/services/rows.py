@@ -41,8 +41,8 @@ def replace_children(
     """Makes ``wanted`` the children in place of ``existing``, keeping ids where it can.
 
     A wanted row takes over the existing row with the same id, or else with the same
-    ``key``; the others are created, and what nobody took over is deleted. Raises
-    ValidationError with keys like ``targets[1].url``. Call it inside a transaction.
+    ``key``, with what nobody can edit; the others are created, and what nobody took over is
+    deleted. Raises ValidationError with keys like ``targets[1].url``. Call it inside a transaction.
     """
     errors: dict[str, Any] = {}
     left = {row.pk: row for row in existing}
@@ -56,7 +56,9 @@ def replace_children(
             (left.pop(old.pk) for old in list(left.values()) if key(old) == key(row)), None
         )
         if found is not None:
-            row.pk, row.created_at, row._state.adding = found.pk, found.created_at, False
+            row._state.adding = False
+            for kept in (one.attname for one in row._meta.concrete_fields if not one.editable):
+                setattr(row, kept, getattr(found, kept))
     for row in left.values():
         row.delete()
     for position, row in enumerate(wanted):

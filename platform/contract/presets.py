@@ -199,7 +199,14 @@ _OPENAI_LIKE = (
         "https://api.deepinfra.com/v1/openai",
         renames={"max_completion_tokens": "max_tokens"},
     ),
-    Preset("zai", "Z.ai", "openai", "https://api.z.ai/api/paas/v4", lacks={"n": "refuse"}),
+    Preset(
+        "zai",
+        "Z.ai",
+        "openai",
+        "https://api.z.ai/api/paas/v4",
+        library="zai",
+        lacks={"n": "refuse"},
+    ),
     Preset("snowflake", "Snowflake Cortex", "openai", credential="access token"),
     Preset("compatible", "Another that speaks OpenAI's format", "openai"),
 )
