@@ -18,8 +18,6 @@ _STRATEGIES: dict[str, contract.Strategy] = {
     Strategy.WEIGHTED: contract.Weighted(),
     Strategy.PRIORITY: contract.Priority(),
     Strategy.LOWEST_COST: contract.LowestCost(),
-    Strategy.FIRST_TOKEN: contract.LowestLatency(measure="first_token"),
-    Strategy.TOKENS_PER_SECOND: contract.LowestLatency(measure="tokens_per_second"),
     Strategy.LEAST_BUSY: contract.LeastBusy(),
     Strategy.HEADROOM: contract.Headroom(),
 }
@@ -70,7 +68,7 @@ def routing(
 ) -> contract.Routing:
     """``known``: ids of the models that may be asked; others are left out."""
     return contract.Routing(
-        strategy=_STRATEGIES[row.strategy],
+        strategy=_strategy(row),
         rules=tuple(_rule(one) for one in own if one.target_id is None or one.target_id in known),
         fallbacks=tuple(str(id_) for id_ in row.fallbacks if id_ in known and id_ != row.pk),
         unsupported=row.unsupported,
@@ -78,6 +76,12 @@ def routing(
         on_break=row.on_break,
         compare_with=str(row.compare_with_id) if row.compare_with_id in known else "",
     )
+
+
+def _strategy(row: models.AIModel) -> contract.Strategy:
+    if row.strategy in (Strategy.FIRST_TOKEN, Strategy.TOKENS_PER_SECOND):
+        return contract.LowestLatency(row.strategy, row.within_percent, row.explore)
+    return _STRATEGIES[row.strategy]
 
 
 def _rule(row: models.RoutingRule) -> contract.Rule:

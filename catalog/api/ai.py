@@ -1,8 +1,8 @@
-"""/api/providers/ and /api/models/"""
+"""/api/providers/, /api/models/ and /api/prices/"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django_filters.rest_framework import FilterSet, ModelChoiceFilter
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
@@ -12,9 +12,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog.api.base import ChildSerializer, Resource, assign, children
-from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential
+from catalog.models import (
+    AIModel,
+    Api,
+    Deployment,
+    PriceChange,
+    Provider,
+    ProviderCredential,
+    RoutingRule,
+)
 from catalog.models.prices import PRICE_FIELDS
-from catalog.services import ai
+from catalog.price_checks import STEPPED
+from catalog.routing_checks import LONGEST_VALUE, MOST_VALUES, OPERATORS, SUBJECTS
+from catalog.services import ai, prices
 
 _PROVIDER_FIELDS = [
     "name",
@@ -28,6 +38,8 @@ _PROVIDER_FIELDS = [
 ]
 _ROUTING_FIELDS = [
     "strategy",
+    "within_percent",
+    "explore",
     "fallbacks",
     "unsupported",
     "regions",
@@ -42,7 +54,9 @@ _MODEL_FIELDS = [
     "enabled",
     *_ROUTING_FIELDS,
     "deployments",
+    "rules",
 ]
+_PRICE_CHANGE_FIELDS = ["deployment", "since", *PRICE_FIELDS, "price_steps", "currency"]
 
 
 class CredentialSerializer(serializers.ModelSerializer):
@@ -130,7 +144,29 @@ class ProviderViewSet(Resource):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class PriceStepSerializer(serializers.Serializer):
+    """Another price for all tokens of a kind, in calls with a longer prompt."""
+
+    unit = serializers.ChoiceField(STEPPED, help_text="Of which tokens.")
+    above = serializers.IntegerField(min_value=1, help_text="Input tokens of the call.")
+    price = serializers.DecimalField(
+        max_digits=14, decimal_places=6, min_value=0, help_text="For a million tokens."
+    )
+
+
+def _kept(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As a JSON column takes them."""
+    return [{**step, "price": str(step["price"])} for step in steps]
+
+
 class DeploymentSerializer(ChildSerializer):
+    price_steps = PriceStepSerializer(
+        many=True, required=False, help_text="Prices of long prompts."
+    )
+
+    def validate_price_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _kept(steps)
+
     class Meta:
         model = Deployment
         fields = [
@@ -152,8 +188,63 @@ class DeploymentSerializer(ChildSerializer):
         ]
 
 
+class ConditionSerializer(serializers.Serializer):
+    """Which operators and values there are depends on the subject.
+
+    - `header`, `metadata` (with `name`) and `application`: `is`, `is_not`, `contains`
+    - `prompt_tokens` (estimated) and `complexity` (0 to 100): `at_least`, `at_most` and one number
+    - `language` (ISO 639-1) and `content` (`code`, `math`, `images`, `audio`, `files`, `tools`):
+      `is`, `is_not`
+    - `similarity`: `like`; the values are example prompts
+    - `stream`: `is`, `true` or `false`
+    """
+
+    subject = serializers.ChoiceField(list(SUBJECTS))
+    operator = serializers.ChoiceField(list(OPERATORS))
+    values = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_VALUE),
+        min_length=1,
+        max_length=MOST_VALUES,
+        help_text="Any of these will do.",
+    )
+    name = serializers.CharField(
+        required=False, allow_blank=True, max_length=100, help_text="The header's, or the key."
+    )
+    least = serializers.IntegerField(
+        required=False, min_value=0, max_value=100, help_text="How near to an example. Else 50."
+    )
+
+
+class RuleSerializer(ChildSerializer):
+    """Where all conditions hold, only these deployments are asked, or `target` is."""
+
+    conditions = ConditionSerializer(
+        many=True, required=False, help_text="None: the rule always holds."
+    )
+    deployments = serializers.PrimaryKeyRelatedField(
+        many=True,
+        required=False,
+        queryset=Deployment.objects.all(),
+        help_text="Of this model, which must have them already.",
+    )
+
+    class Meta:
+        model = RoutingRule
+        fields = ["id", "name", "conditions", "deployments", "target"]
+
+
+def _rules(given: list[dict[str, Any]] | None) -> list[ai.RuleGiven] | None:
+    if given is None:
+        return None
+    chosen = [rule.pop("deployments", []) for rule in given]
+    return [(RoutingRule(**rule), those) for rule, those in zip(given, chosen, strict=True)]
+
+
 class ModelSerializer(serializers.ModelSerializer):
     deployments = DeploymentSerializer(many=True)
+    rules = RuleSerializer(
+        many=True, source="routing_rules", help_text="In order: the first that holds decides."
+    )
 
     class Meta:
         model = AIModel
@@ -179,7 +270,31 @@ class ModelSerializer(serializers.ModelSerializer):
                 ],
             },
             request_only=True,
-        )
+        ),
+        OpenApiExample(
+            "Long prompts go to another model",
+            value={
+                "name": "fast",
+                "abilities": ["chat"],
+                "strategy": "lowest_cost",
+                "regions": ["EU"],
+                "fallbacks": ["0b1f6a52-3c2e-4f0e-9a55-4f2d9c7e6b11"],
+                "rules": [
+                    {
+                        "name": "long prompts",
+                        "conditions": [
+                            {
+                                "subject": "prompt_tokens",
+                                "operator": "at_least",
+                                "values": ["100000"],
+                            }
+                        ],
+                        "target": "0b1f6a52-3c2e-4f0e-9a55-4f2d9c7e6b11",
+                    }
+                ],
+            },
+            request_only=True,
+        ),
     ]
 )
 class ModelInput(serializers.ModelSerializer):
@@ -194,6 +309,11 @@ class ModelInput(serializers.ModelSerializer):
     )
     deployments = DeploymentSerializer(
         many=True, required=False, help_text="All of them: what is not in the list is deleted."
+    )
+    rules = RuleSerializer(
+        many=True,
+        required=False,
+        help_text="All of them, in order: the first that holds decides.",
     )
 
     class Meta:
@@ -217,7 +337,7 @@ class ModelFilter(FilterSet):
 class ModelViewSet(Resource):
     """AI models under the names that applications use, and where each is deployed."""
 
-    queryset = AIModel.objects.prefetch_related("deployments", "apis")
+    queryset = AIModel.objects.prefetch_related("deployments", "apis", "routing_rules__deployments")
     serializer_class = ModelSerializer
     input_class = ModelInput
     filterset_class = ModelFilter
@@ -227,4 +347,77 @@ class ModelViewSet(Resource):
     def store(self, row: AIModel, data: dict[str, Any]) -> AIModel:
         apis = data.pop("apis", None)
         deployments = children(Deployment, data.pop("deployments", None))
-        return ai.save_model(model=assign(row, data), apis=apis, deployments=deployments)
+        rules = _rules(data.pop("rules", None))
+        return ai.save_model(
+            model=assign(row, data), apis=apis, deployments=deployments, rules=rules
+        )
+
+    def remove(self, row: AIModel) -> None:
+        ai.delete_model(model=row)
+
+
+class PriceChangeSerializer(serializers.ModelSerializer):
+    price_steps = PriceStepSerializer(many=True)
+    begun = serializers.SerializerMethodField(
+        help_text="Whether they hold, or have held: then they can no longer be changed."
+    )
+
+    class Meta:
+        model = PriceChange
+        fields = ["id", *_PRICE_CHANGE_FIELDS, "begun", "created_at", "updated_at"]
+        read_only_fields = fields
+
+    def get_begun(self, row: PriceChange) -> bool:
+        return prices.begun(row)
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "From January on",
+            value={
+                "deployment": "7d0a5c1e-2b64-4c39-8f7a-1c0de5a7b902",
+                "since": "2031-01-01T00:00:00Z",
+                "input_price": "0.10",
+                "output_price": "0.40",
+                "price_steps": [{"unit": "input", "above": 200000, "price": "0.20"}],
+            },
+            request_only=True,
+        )
+    ]
+)
+class PriceChangeInput(serializers.ModelSerializer):
+    since = serializers.DateTimeField(
+        required=False, help_text="Not in the past. Left out: from now on."
+    )
+    price_steps = PriceStepSerializer(many=True, required=False)
+
+    def validate_price_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _kept(steps)
+
+    class Meta:
+        model = PriceChange
+        fields = _PRICE_CHANGE_FIELDS
+        validators: ClassVar[list] = []  # the service tells of a second one at the same moment
+
+
+class PriceChangeViewSet(Resource):
+    """What a deployment costs from a moment on, in place of its own prices. Calls before it keep
+    what they have cost, so prices that have begun cannot be changed or deleted."""
+
+    queryset = PriceChange.objects.all()
+    serializer_class = PriceChangeSerializer
+    input_class = PriceChangeInput
+    filterset_fields = {
+        "deployment": ["exact"],
+        "deployment__model": ["exact"],
+        "since": ["gte", "lt"],
+    }
+    search_fields = ["deployment__model__name"]
+    ordering_fields = ["since", "created_at", "updated_at"]
+
+    def store(self, row: PriceChange, data: dict[str, Any]) -> PriceChange:
+        return prices.save_price_change(change=assign(row, data))
+
+    def remove(self, row: PriceChange) -> None:
+        prices.delete_price_change(change=row)

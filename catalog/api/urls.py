@@ -6,7 +6,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from catalog.api.ai import ModelViewSet, ProviderViewSet
+from catalog.api.ai import ModelViewSet, PriceChangeViewSet, ProviderViewSet
 from catalog.api.apis import ApiViewSet
 from catalog.api.applications import ApplicationViewSet, KeyViewSet
 from catalog.api.library import LibraryViewSet
@@ -27,6 +27,7 @@ router.register("limits", LimitViewSet)
 router.register("subscriptions", SubscriptionViewSet)
 router.register("providers", ProviderViewSet)
 router.register("models", ModelViewSet)
+router.register("prices", PriceChangeViewSet)
 router.register("library", LibraryViewSet, basename="library")
 router.register("prompts", PromptViewSet)
 router.register("publications", PublicationViewSet)

@@ -132,8 +132,12 @@ class Deployment(Row, PriceColumns):
     region = models.CharField(
         max_length=40, blank=True, help_text="Where it computes, like EU, in your own words."
     )
-    context_tokens = models.PositiveIntegerField("context, in tokens", null=True, blank=True)
-    max_output_tokens = models.PositiveIntegerField("longest answer", null=True, blank=True)
+    context_tokens = models.PositiveIntegerField(
+        "context, in tokens", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    max_output_tokens = models.PositiveIntegerField(
+        "longest answer, in tokens", null=True, blank=True, validators=[MinValueValidator(1)]
+    )
     abilities = ArrayField(
         models.CharField(max_length=20, choices=Trait),
         default=list,
@@ -141,9 +145,14 @@ class Deployment(Row, PriceColumns):
         help_text="None: not known, and nothing is kept from it.",
     )
     requests_per_minute = models.PositiveIntegerField(
-        null=True, blank=True, help_text="The provider's own limit, which is not run into."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="The provider's own limit, which is not run into.",
     )
-    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
 
     class Meta:
         ordering = ["model", "provider"]

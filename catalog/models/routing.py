@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator
 from django.db import models
 
 from catalog.models.base import Row
@@ -18,6 +19,10 @@ class Strategy(models.TextChoices):
     HEADROOM = "headroom", "The most left under its limits"
 
 
+QUICKEST = (Strategy.FIRST_TOKEN, Strategy.TOKENS_PER_SECOND)
+"""Those that have ``within_percent`` and ``explore``."""
+
+
 class Unsupported(models.TextChoices):
     DECLARED = "declared", "by its rule: dropped or refused"
     DROP = "drop", "dropped, and said so"
@@ -31,6 +36,19 @@ class OnBreak(models.TextChoices):
 
 class RoutingColumns(models.Model):
     strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.WEIGHTED)
+    within_percent = models.PositiveSmallIntegerField(
+        "as good as the quickest, %",
+        default=10,
+        validators=[MaxValueValidator(1000)],
+        help_text="Deployments that are slower by no more than this take turns with the quickest.",
+    )
+    explore = models.PositiveIntegerField(
+        "one try in",
+        default=50,
+        validators=[MaxValueValidator(1_000_000)],
+        help_text="One call in so many goes to a deployment in turn, so that one that has become "
+        "quicker is noticed. 0: none.",
+    )
     fallbacks = ArrayField(
         models.UUIDField(),
         default=list,
@@ -80,11 +98,13 @@ class RoutingRule(Row):
     )
     position = models.PositiveSmallIntegerField(default=0)
     name = models.CharField(max_length=80)
-    conditions = models.JSONField(default=list)
+    conditions = models.JSONField(
+        default=list, blank=True, help_text="All of them must hold. None: the rule always holds."
+    )
     deployments = models.ManyToManyField("catalog.Deployment", blank=True, related_name="+")
     target = models.ForeignKey(
         "catalog.AIModel",
-        on_delete=models.SET_NULL,
+        on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="+",

@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential
+from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential, RoutingRule
+from catalog.price_checks import check_prices
+from catalog.routing_checks import MOST_RULES, check_others, check_regions, check_rule
 from catalog.services import publishing, rows, tiers
+from catalog.services.prices import check_own_prices
 from contract.presets import address_of, preset_of
 from contract.secrets import Sealer, provider_context
 from tenants.models import Tenant
@@ -107,17 +111,24 @@ def clear_credential(*, provider: Provider) -> None:
     publishing.changed()
 
 
+RuleGiven = tuple[RoutingRule, Sequence[Deployment]]
+"""A rule, and the deployments that it names."""
+
+
 @transaction.atomic
 def save_model(
     *,
     model: AIModel,
     apis: Sequence[Api] | None = None,
     deployments: Sequence[Deployment] | None = None,
+    rules: Sequence[RuleGiven] | None = None,
 ) -> AIModel:
-    """Saves it; ``apis`` and ``deployments`` replace what it has, None leaves them."""
+    """Saves it; ``apis``, ``deployments`` and ``rules`` (in their order) replace what it has, None
+    leaves them."""
     tiers.check_ai()
     model.full_clean()
     check_model(model, apis or [])
+    check_others(model, None if rules is None else [rule.target_id for rule, _ in rules])
     model.save()
     if apis is not None:
         model.apis.set(apis)
@@ -131,8 +142,98 @@ def save_model(
             key=lambda deployment: (deployment.provider_id, deployment.provider_model),
             check=check_deployment,
         )
+    if rules is not None:
+        _replace_rules(model, rules)
+    check_rules_name_something(model)
     publishing.changed()
     return model
+
+
+def _replace_rules(model: AIModel, given: Sequence[RuleGiven]) -> None:
+    if len(given) > MOST_RULES:
+        message = f"A model has at most {MOST_RULES} rules."
+        raise ValidationError({"rules": ValidationError(message, code="too_many")})
+    ours = list(model.deployments.all())
+    chosen = {id(rule): deployments for rule, deployments in given}
+    for position, (rule, _) in enumerate(given):
+        rule.model, rule.position = model, position
+    rows.replace_children(
+        name="rules",
+        existing=list(model.routing_rules.all()),
+        wanted=[rule for rule, _ in given],
+        key=lambda rule: rule.name,
+        check=lambda rule: check_rule(rule, chosen[id(rule)], ours),
+    )
+    for rule, deployments in given:
+        rule.deployments.set(deployments)
+
+
+@transaction.atomic
+def save_rule(*, rule: RoutingRule, deployments: Sequence[Deployment]) -> RoutingRule:
+    """Saves one rule; a new one comes last. Raises ValidationError by field."""
+    tiers.check_ai()
+    others = _locked_rules(rule.model).exclude(pk=rule.pk)
+    if rule._state.adding:
+        if len(others) >= MOST_RULES:
+            message = f"A model has at most {MOST_RULES} rules: delete one first."
+            raise ValidationError({"name": ValidationError(message, code="too_many")})
+        rule.position = max((other.position for other in others), default=-1) + 1
+    rule.full_clean()
+    check_rule_here(rule, deployments)
+    rule.save()
+    rule.deployments.set(deployments)
+    publishing.changed()
+    return rule
+
+
+def check_rule_here(rule: RoutingRule, deployments: Sequence[Deployment]) -> None:
+    """Raises ValidationError by field for a rule that its model cannot have."""
+    others = RoutingRule.objects.filter(model=rule.model_id).exclude(pk=rule.pk)
+    if rule.name in others.values_list("name", flat=True):
+        message = "This model has a rule of this name: records tell rules by it. Choose another."
+        raise ValidationError({"name": ValidationError(message, code="twice")})
+    check_rule(rule, deployments, list(rule.model.deployments.all()))
+    targets = [*others.values_list("target_id", flat=True), rule.target_id]
+    try:
+        check_others(rule.model, targets)
+    except ValidationError as error:
+        raise ValidationError({"target": next(iter(error.error_dict.values()))}) from None
+
+
+@transaction.atomic
+def move_rule(*, rule: RoutingRule, by: int) -> None:
+    """Moves it so many places down its model's list, or up where ``by`` is negative."""
+    order = list(_locked_rules(rule.model))
+    at = order.index(rule)
+    order.insert(max(0, at + by), order.pop(at))
+    for position, one in enumerate(order):
+        one.position = position
+    RoutingRule.objects.bulk_update(order, ["position"])
+    publishing.changed()
+
+
+def _locked_rules(model: AIModel) -> QuerySet[RoutingRule]:
+    """In order. Who holds the model's row is alone in changing them."""
+    AIModel.objects.select_for_update().get(pk=model.pk)
+    return RoutingRule.objects.filter(model=model)
+
+
+@transaction.atomic
+def save_deployment(*, deployment: Deployment) -> Deployment:
+    """Saves one deployment of a model. Raises ValidationError by field."""
+    tiers.check_ai()
+    check_deployment(deployment)
+    return rows.save(row=deployment)
+
+
+@transaction.atomic
+def delete_model(*, model: AIModel) -> None:
+    """Deletes it, also from other models' fallbacks. Raises ProtectedError where a rule of
+    another model asks it, or a prompt does."""
+    for other in AIModel.objects.filter(fallbacks__contains=[model.pk]):
+        other.fallbacks.remove(model.pk)
+        other.save()
+    rows.delete(row=model)
 
 
 def check_model(model: AIModel, apis: Sequence[Api]) -> None:
@@ -144,11 +245,24 @@ def check_model(model: AIModel, apis: Sequence[Api]) -> None:
         if api.kind != Api.Kind.AI:
             message = f"{api} is not an API for AI models."
             raise ValidationError({"apis": ValidationError(message, code="not_ai")})
+    check_regions(model)
+
+
+def check_rules_name_something(model: AIModel) -> None:
+    """Raises ValidationError where a rule has lost all deployments that it named, since it would
+    then choose among all of them."""
+    lost = RoutingRule.objects.filter(model=model, target=None, deployments=None).first()
+    if lost is not None:
+        message = (
+            f"The rule “{lost}” names no other deployment than what you delete: change that rule "
+            "first, or delete it."
+        )
+        raise ValidationError({"deployments": ValidationError(message, code="named_by_rule")})
 
 
 def check_deployment(deployment: Deployment) -> None:
-    """Raises ValidationError for a currency that is not three capital letters."""
-    currency = deployment.currency
-    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
-        message = "Use the three capital letters of the currency, like USD."
-        raise ValidationError({"currency": ValidationError(message, code="invalid")})
+    """Raises ValidationError by field for prices that cannot be, or hold no longer."""
+    check_prices(deployment)
+    deployment.abilities = list(dict.fromkeys(deployment.abilities))
+    deployment.region = deployment.region.strip()
+    check_own_prices(deployment)

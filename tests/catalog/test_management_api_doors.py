@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import connections, transaction
 from django.test import Client
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
 from catalog.models import (
@@ -18,6 +20,7 @@ from catalog.models import (
     Application,
     Limit,
     Plan,
+    PriceChange,
     Prompt,
     Provider,
     Publication,
@@ -30,11 +33,11 @@ from catalog.services import access
 READS = [
     *(("get", f"/api/{name}/") for name in (
         "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
-        "providers", "models", "prompts", "publications",
+        "providers", "models", "prices", "prompts", "publications",
     )),
     *(("get", f"/api/{name}/{{{name}}}/") for name in (
         "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
-        "providers", "models", "prompts", "publications",
+        "providers", "models", "prices", "prompts", "publications",
     )),
     ("get", "/api/applications/{applications}/limits/"),
     ("get", "/api/upstreams/{upstreams}/health/"),
@@ -45,7 +48,8 @@ READS = [
     ("get", "/api/prompts/{prompts}/versions/1/"),
 ]  # fmt: skip
 CHANGEABLE = (
-    "upstreams", "apis", "applications", "plans", "limits", "providers", "models", "prompts",
+    "upstreams", "apis", "applications", "plans", "limits", "providers", "models",
+    "prices", "prompts",
 )  # fmt: skip
 WRITES = [
     *(("post", f"/api/{name}/") for name in (*CHANGEABLE, "keys", "subscriptions")),
@@ -77,6 +81,7 @@ MODELS = {
     "subscriptions": Subscription,
     "providers": Provider,
     "models": AIModel,
+    "prices": PriceChange,
     "prompts": Prompt,
     "publications": Publication,
 }
@@ -86,6 +91,8 @@ MODELS = {
 def ids(catalogue):
     """The id of one row of each kind in Alice's tenant."""
     Publication.objects.create(version=1000, status="published")
+    since = timezone.now() + timedelta(days=1)
+    PriceChange.objects.create(deployment=catalogue.model.deployments.get(), since=since)
     return {name: str(model.objects.first().pk) for name, model in MODELS.items()}
 
 
@@ -172,12 +179,15 @@ def charlies_ids(charlie_tenant):
         Subscription.objects.create(application=application, api=api, plan=plan)
         provider = Provider.objects.create(name="Secret", base_url="https://secret.example/v1")
         model = AIModel.objects.create(name="secret", abilities=["chat"])
-        Deployment.objects.create(model=model, provider=provider, provider_model="x")
+        deployment = Deployment.objects.create(model=model, provider=provider, provider_model="x")
+        since = timezone.now() + timedelta(days=1)
+        PriceChange.objects.create(deployment=deployment, since=since)
         prompt_api = Api.objects.create(name="P", kind="prompt", listen_path="/p")
         prompt = Prompt.objects.create(name="Secret", api=prompt_api)
         PromptVersion.objects.create(prompt=prompt, number=1, model=model)
         Publication.objects.create(version=7, status="published")
-        return {name: str(kind.objects.first().pk) for name, kind in MODELS.items()}
+        of = {name: str(kind.objects.first().pk) for name, kind in MODELS.items()}
+        return of | {"deployments": str(deployment.pk)}
 
 
 def test_another_tenants_things_are_as_if_they_did_not_exist(
@@ -198,7 +208,7 @@ def test_another_tenants_things_cannot_be_referred_to(
     charlies_ids, alice_tenant, alice, api_client, ids
 ):
     client = api_client(alice_tenant, alice)
-    nobodys = {name: str(uuid4()) for name in MODELS}
+    nobodys = {name: str(uuid4()) for name in charlies_ids}
 
     def bodies(of):
         deployment = {"provider": of["providers"], "provider_model": "x"}
@@ -213,6 +223,10 @@ def test_another_tenants_things_cannot_be_referred_to(
         yield "/api/limits/", {"amount": 5, "window": "hour", "key": of["keys"]}
         yield "/api/models/", {"name": "n", "abilities": ["chat"], "apis": [of["apis"]]}
         yield "/api/models/", {"name": "n", "abilities": ["chat"], "deployments": [deployment]}
+        yield "/api/models/", {"name": "n", "abilities": ["chat"], "fallbacks": [of["models"]]}
+        rule = {"name": "r", "target": of["models"]}
+        yield "/api/models/", {"name": "n", "abilities": ["chat"], "rules": [rule]}
+        yield "/api/prices/", {"deployment": of["deployments"]}
         yield f"/api/prompts/{ids['prompts']}/versions/", version
         upstream = f"/api/upstreams/{ids['upstreams']}/"
         yield (
@@ -227,7 +241,7 @@ def test_another_tenants_things_cannot_be_referred_to(
         one, other = client.post(path, theirs), client.post(path, unknown)
         assert (one.status_code, other.status_code) == (400, 400), path
         text = one.content.decode()
-        for name in MODELS:
+        for name in charlies_ids:
             text = text.replace(charlies_ids[name], nobodys[name])
         assert text == other.content.decode()
 

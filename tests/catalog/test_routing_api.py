@@ -1,0 +1,406 @@
+"""Rules, fallbacks and prices: from the management API to what gateways are told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from catalog.models import AIModel, Application, Deployment, PriceChange, RoutingRule
+from catalog.routing_checks import CONTENTS, LANGUAGES, OPERATORS, SUBJECTS, check_condition
+from catalog.services import ai
+from contract import routing
+from proxy.ai import traits
+
+LONG = {"subject": "prompt_tokens", "operator": "at_least", "values": ["4000"]}
+
+
+@pytest.fixture
+def call(alice_tenant, alice, api_client, provider, committed):
+    provider.needs_credential = False
+    provider.save()
+    program = api_client(alice_tenant, alice)
+
+    def make(method, path, body=None, status=200):
+        with committed():
+            response = getattr(program, method)(path, body)
+        assert response.status_code == status, response.content
+        return response.json() if response.content else None
+
+    return make
+
+
+@pytest.fixture
+def path(model):
+    return f"/api/models/{model.pk}/"
+
+
+@pytest.fixture
+def other(model, models_api, provider):
+    """A second model, with a deployment of its own."""
+    deployment = Deployment(provider=provider, provider_model="maker-2")
+    row = AIModel(name="slow", abilities=["chat"])
+    return ai.save_model(model=row, apis=[models_api], deployments=[deployment])
+
+
+def told(in_store, tenant, name):
+    return next(row for row in in_store(tenant).models if row.name == name)
+
+
+def test_what_is_set_for_a_model_is_what_gateways_are_told(
+    call, path, model, other, in_alice, in_store
+):
+    deployment = model.deployments.get()
+    body = {
+        "strategy": "tokens_per_second",
+        "within_percent": 25,
+        "explore": 0,
+        "regions": [" EU ", "EU", "US"],
+        "unsupported": "refuse",
+        "fallbacks": [str(other.pk)],
+        "rules": [
+            {
+                "name": "long",
+                "conditions": [LONG, {"subject": "language", "operator": "is", "values": ["DE"]}],
+                "deployments": [str(deployment.pk)],
+            },
+            {
+                "name": "team",
+                "conditions": [
+                    {"subject": "header", "operator": "is", "values": ["a", "a"], "name": "X-Team"},
+                    {"subject": "similarity", "operator": "like", "values": ["Hi"], "least": 70},
+                ],
+                "target": str(other.pk),
+            },
+        ],
+    }
+    made = call("patch", path, body)
+    assert made["regions"] == ["EU", "US"]
+    assert [rule["name"] for rule in made["rules"]] == ["long", "team"]
+    assert told(in_store, in_alice, "fast").routing == routing.Routing(
+        strategy=routing.LowestLatency("tokens_per_second", 25, 0),
+        unsupported="refuse",
+        regions=("EU", "US"),
+        fallbacks=(str(other.pk),),
+        rules=(
+            routing.Rule(
+                "long",
+                (
+                    routing.Condition("prompt_tokens", "at_least", ("4000",)),
+                    routing.Condition("language", "is", ("de",)),
+                ),
+                deployment_ids=(str(deployment.pk),),
+            ),
+            routing.Rule(
+                "team",
+                (
+                    routing.Condition("header", "is", ("a",), "X-Team"),
+                    routing.Condition("similarity", "like", ("Hi",), least=70),
+                ),
+                model_id=str(other.pk),
+            ),
+        ),
+    )
+    first, second = made["rules"]
+    again = call("patch", path, {"rules": [second, first]})
+    assert again["rules"] == [second, first]
+    assert call("patch", path, {"description": "x"})["rules"] == [second, first]
+    assert call("patch", path, {"rules": []})["rules"] == []
+    assert told(in_store, in_alice, "fast").routing.rules == ()
+
+
+@pytest.mark.parametrize(
+    ("condition", "field", "says"),
+    [
+        ({"subject": "weather"}, "subject", "is not a valid choice"),
+        ({"operator": "is"}, "operator", "Length of the prompt takes “is at least” or"),
+        ({"values": ["many"]}, "values", "one whole number"),
+        ({"values": ["1", "2"]}, "values", "one whole number"),
+        ({"subject": "complexity", "values": ["101"]}, "values", "up to 100"),
+        ({"subject": "header", "operator": "is"}, "name", "Say which header"),
+        ({"subject": "header", "operator": "is", "name": "X Y"}, "name", "letters, digits and"),
+        ({"subject": "metadata", "operator": "is"}, "name", "Say which key"),
+        (
+            {"subject": "language", "operator": "is", "values": ["xx"]},
+            "values",
+            "“xx” is not known",
+        ),
+        ({"subject": "content", "operator": "is", "values": ["song"]}, "values", "use code, math"),
+        ({"subject": "stream", "operator": "is", "values": ["yes"]}, "values", "use true, false"),
+        (
+            {"subject": "application", "operator": "is", "values": ["Nix"]},
+            "values",
+            "no application",
+        ),
+        ({"values": []}, "values", "at least 1"),
+        (
+            {"subject": "similarity", "operator": "like", "least": 101},
+            "least",
+            "less than or equal",
+        ),
+    ],
+)
+def test_a_condition_is_refused_at_its_field(call, path, model, condition, field, says):
+    rule = {"name": "r", "deployments": [str(model.deployments.get().pk)]}
+    rule["conditions"] = [LONG, LONG | condition]
+    problem = call("patch", path, {"rules": [rule]}, 400)
+    assert list(problem["errors"]) == [f"rules[0].conditions[1].{field}"]
+    assert says in str(problem["errors"])
+    assert not RoutingRule.objects.exists()
+
+
+def test_a_condition_keeps_only_what_its_subject_has(application):
+    given = {
+        "subject": "application",
+        "operator": "is",
+        "values": ["shop"],
+        "name": "x",
+        "least": 9,
+    }
+    assert check_condition(given) == {
+        "subject": "application",
+        "operator": "is",
+        "values": ["shop"],
+    }
+    for nonsense in (None, [], "x", {"subject": "header"}):
+        with pytest.raises(ValidationError):
+            check_condition(nonsense)
+
+
+def test_the_checks_know_what_the_gateway_knows():
+    assert set(SUBJECTS) == set(routing.Subject.__args__)
+    assert set(OPERATORS) == set(routing.Operator.__args__)
+    assert set(LANGUAGES) == {name for name, _ in traits._SCRIPTS} | set(traits._COMMON)
+    assert {"code", "math", "tools", "images", "audio", "files"} == set(CONTENTS)
+
+
+@pytest.mark.parametrize("target", ["neither", "both", "others", "itself", "nobody"])
+def test_a_rule_names_deployments_of_its_model_or_another_model(call, path, model, other, target):
+    ours, theirs = str(model.deployments.get().pk), str(other.deployments.get().pk)
+    rule = {
+        "neither": {},
+        "both": {"deployments": [ours], "target": str(other.pk)},
+        "others": {"deployments": [theirs]},
+        "itself": {"target": str(model.pk)},
+        "nobody": {"target": str(uuid4())},
+    }[target]
+    problem = call("patch", path, {"rules": [{"name": "r", "conditions": [LONG]} | rule]}, 400)
+    field, says = {
+        "neither": ("rules[0].deployments", "one of both"),
+        "both": ("rules[0].deployments", "one of both"),
+        "others": ("rules[0].deployments", "is not a deployment of this model"),
+        "itself": ("rules", "cannot stand in for itself"),
+        "nobody": ("rules[0].target", "does not exist"),
+    }[target]
+    assert list(problem["errors"]) == [field]
+    assert says in str(problem["errors"])
+
+
+def test_two_rules_of_one_name_and_too_many_are_refused(call, path, model):
+    rule = {"name": "r", "deployments": [str(model.deployments.get().pk)]}
+    problem = call("patch", path, {"rules": [rule, rule]}, 400)
+    assert list(problem["errors"]) == ["rules[1]"]
+    many = [rule | {"name": str(number)} for number in range(101)]
+    assert call("patch", path, {"rules": many}, 400)["code"] == "too_many"
+
+
+def test_another_tenants_model_is_neither_fallback_nor_target(charlie_tenant, call, path, model):
+    with charlie_tenant:
+        theirs = AIModel.objects.create(name="secret", abilities=["chat"])
+    for of in (theirs.pk, uuid4()):
+        problem = call("patch", path, {"fallbacks": [str(of)]}, 400)
+        assert problem["errors"] == {"fallbacks": [f"There is no model with the id {of}."]}
+        rule = {"name": "r", "target": str(of)}
+        problem = call("patch", path, {"rules": [rule]}, 400)
+        assert list(problem["errors"]) == ["rules[0].target"]
+
+
+def test_fallbacks_in_a_circle_are_refused(call, path, model, other):
+    ids = str(model.pk), str(other.pk)
+    assert "itself" in call("patch", path, {"fallbacks": [ids[0]]}, 400)["detail"]
+    assert "once" in call("patch", path, {"fallbacks": [ids[1]] * 2}, 400)["detail"]
+    call("patch", path, {"fallbacks": [ids[1]]})
+    problem = call("patch", f"/api/models/{ids[1]}/", {"fallbacks": [ids[0]]}, 400)
+    assert problem["code"] == "circle"
+    assert "slow → fast → slow goes round" in problem["errors"]["fallbacks"][0]
+    rule = {"name": "r", "target": ids[0]}
+    problem = call("patch", f"/api/models/{ids[1]}/", {"rules": [rule]}, 400)
+    assert "slow → fast → slow goes round" in problem["errors"]["rules"][0]
+
+
+def test_a_circle_of_three_is_found_through_rules_too(call, path, model, other, models_api):
+    third = ai.save_model(model=AIModel(name="third", abilities=["chat"]), apis=[models_api])
+    call("patch", path, {"fallbacks": [str(other.pk)]})
+    call("patch", f"/api/models/{other.pk}/", {"rules": [{"name": "r", "target": str(third.pk)}]})
+    problem = call("patch", f"/api/models/{third.pk}/", {"fallbacks": [str(model.pk)]}, 400)
+    assert "third → fast → slow → third goes round" in problem["detail"]
+
+
+def test_a_fallback_that_can_do_nothing_of_it_is_refused(call, path):
+    painter = AIModel.objects.create(name="painter", abilities=["images"])
+    problem = call("patch", path, {"fallbacks": [str(painter.pk)]}, 400)
+    assert "painter can do nothing of what this model can" in problem["errors"]["fallbacks"][0]
+
+
+def test_a_deleted_model_is_no_longer_a_fallback_and_a_target_is_not_deleted(
+    call, path, model, other
+):
+    call("patch", path, {"rules": [{"name": "r", "target": str(other.pk)}]})
+    problem = call("delete", f"/api/models/{other.pk}/", status=409)
+    assert "routing rule “r”" in problem["detail"]
+    call("patch", path, {"rules": [], "fallbacks": [str(other.pk)]})
+    call("delete", f"/api/models/{other.pk}/", status=204)
+    assert call("get", path)["fallbacks"] == []
+    call("patch", path, {"description": "still saved"})
+
+
+def test_a_rules_last_deployment_is_not_deleted(call, path, model, provider):
+    kept = str(model.deployments.get().pk)
+    call("patch", path, {"rules": [{"name": "r", "deployments": [kept]}]})
+    given = [{"provider": str(provider.pk), "provider_model": "new"}]
+    problem = call("patch", path, {"deployments": given}, 400)
+    assert "The rule “r” names no other deployment" in problem["errors"]["deployments"][0]
+    call("patch", path, {"deployments": given, "rules": []})
+
+
+# Bounds and prices
+
+
+def deployment_of(call, path, **fields):
+    (given,) = call("get", path)["deployments"]
+    return {"deployments": [given | fields]}
+
+
+def test_bounds_and_prices_of_a_deployment_are_what_gateways_are_told(
+    call, path, in_alice, in_store
+):
+    steps = [
+        {"unit": "output", "above": 200_000, "price": "2.5"},
+        {"unit": "input", "above": 500_000, "price": "3"},
+        {"unit": "input", "above": 200_000, "price": "1.250000"},
+    ]
+    body = deployment_of(
+        call,
+        path,
+        region=" EU ",
+        context_tokens=1_000_000,
+        abilities=["tools", "vision", "tools"],
+        requests_per_minute=60,
+        cached_price="0.05",
+        search_price="10",
+        price_steps=steps,
+    )
+    (made,) = call("patch", path, body)["deployments"]
+    assert made["price_steps"] == [
+        {"unit": "input", "above": 200_000, "price": "1.250000"},
+        {"unit": "input", "above": 500_000, "price": "3.000000"},
+        {"unit": "output", "above": 200_000, "price": "2.500000"},
+    ]
+    (row,) = told(in_store, in_alice, "fast").deployments
+    assert (row.region, row.context_tokens, row.requests_per_minute) == ("EU", 1_000_000, 60)
+    assert row.abilities == ("tools", "vision")
+    assert (row.prices.cached, row.prices.search) == (50_000, 10_000_000)
+    assert [(s.unit, s.above, s.price) for s in row.prices.steps] == [
+        ("input", 200_000, 1_250_000),
+        ("input", 500_000, 3_000_000),
+        ("output", 200_000, 2_500_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"context_tokens": 0}, "context_tokens"),
+        ({"tokens_per_minute": -1}, "tokens_per_minute"),
+        ({"abilities": ["dancing"]}, "abilities[0]"),
+        ({"cached_price": "-1"}, "cached_price"),
+        ({"input_price": "0.0000001"}, "input_price"),
+        ({"price_steps": "x"}, "price_steps"),
+        ({"price_steps": [{"unit": "tea", "above": 1, "price": "1"}]}, "price_steps[0].unit"),
+        ({"price_steps": [{"unit": "request", "above": 1, "price": "1"}]}, "price_steps[0].unit"),
+        ({"price_steps": [{"unit": "input", "above": 0, "price": "1"}]}, "price_steps[0].above"),
+        ({"price_steps": [{"unit": "input", "above": 1, "price": "-1"}]}, "price_steps[0].price"),
+        (
+            {"price_steps": [{"unit": "input", "above": 1, "price": "1"}] * 2},
+            "price_steps[1].above",
+        ),
+    ],
+)
+def test_bounds_and_prices_are_refused_at_their_field(call, path, fields, place):
+    problem = call("patch", path, deployment_of(call, path, **fields), 400)
+    assert [key.split("deployments[0].")[1] for key in problem["errors"]] == [place]
+
+
+def later(**delta):
+    return (timezone.now() + timedelta(**delta)).isoformat()
+
+
+def test_prices_from_a_day_on_reach_the_gateways(call, model, in_alice, in_store):
+    deployment = model.deployments.get()
+    body = {"deployment": str(deployment.pk), "input_price": "9", "output_price": "9"}
+    made = call("post", "/api/prices/", body | {"since": later(days=2)}, 201)
+    assert made["begun"] is False
+    step = {"unit": "input", "above": 10, "price": "1"}
+    sooner = body | {"since": later(days=1), "currency": "EUR", "price_steps": [step]}
+    call("post", "/api/prices/", sooner, 201)
+    (row,) = told(in_store, in_alice, "fast").deployments
+    first, second = row.later_prices
+    assert (first.currency, first.steps[0].price, second.input) == ("EUR", 1_000_000, 9_000_000)
+    assert first.since < second.since
+    change = f"/api/prices/{made['id']}/"
+    assert call("patch", change, {"input_price": "8"})["input_price"] == "8.000000"
+    found = call("get", f"/api/prices/?deployment={deployment.pk}&ordering=since")["results"]
+    assert [row["currency"] for row in found] == ["EUR", "USD"]
+    call("delete", change, status=204)
+    assert len(told(in_store, in_alice, "fast").deployments[0].later_prices) == 1
+
+
+def test_prices_that_have_begun_stay_as_they_are(call, path, model):
+    deployment = model.deployments.get()
+    body = {"deployment": str(deployment.pk), "input_price": "9"}
+    problem = call("post", "/api/prices/", body | {"since": later(minutes=-5)}, 400)
+    assert "This moment is gone" in problem["errors"]["since"][0]
+    made = call("post", "/api/prices/", body, 201)
+    assert made["begun"] is True
+    change = f"/api/prices/{made['id']}/"
+    for answer in (
+        call("patch", change, {"input_price": "1"}, 400),
+        call("patch", change, {"since": later(days=1)}, 400),
+        call("delete", change, status=400),
+    ):
+        assert answer["code"] == "past"
+    assert PriceChange.objects.get().input_price == 9
+    problem = call("patch", path, deployment_of(call, path, input_price="1"), 400)
+    assert list(problem["errors"]) == ["deployments[0].input_price"]
+    assert "add prices that begin later" in problem["detail"]
+    call("patch", path, deployment_of(call, path, weight=7))
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"currency": "usd"}, "currency"),
+        ({"since": "soon"}, "since"),
+        ({"output_price": "-1"}, "output_price"),
+        ({"price_steps": [{"unit": "input", "above": 1}]}, "price_steps[0].price"),
+        ({"deployment": str(uuid4())}, "deployment"),
+    ],
+)
+def test_a_price_change_is_refused_at_its_field(call, model, fields, place):
+    body = {"deployment": str(model.deployments.get().pk), "since": later(days=1)} | fields
+    assert list(call("post", "/api/prices/", body, 400)["errors"]) == [place]
+
+
+def test_one_price_change_at_a_time(call, model):
+    body = {"deployment": str(model.deployments.get().pk), "since": later(days=1)}
+    call("post", "/api/prices/", body, 201)
+    assert "already exists" in call("post", "/api/prices/", body, 400)["detail"]
+
+
+def test_an_application_rule_is_matched_without_case(application):
+    assert Application.objects.get().name == "Shop"
+    given = {"subject": "application", "operator": "is_not", "values": ["SHOP"]}
+    assert check_condition(given)["values"] == ["SHOP"]
