@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from catalog import store
 from contract import keys, target_states
+from contract.target_states import WORST_FIRST
 
 logger = logging.getLogger(__name__)
-
-WORST_FIRST = ("down", "open", "half-open", "resting", "failing", "healthy")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ lead to them are made for each test and rolled back (or truncated) with it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -200,3 +201,24 @@ def api_client(db: None) -> Callable[..., object]:
         return client
 
     return make
+
+
+@pytest.fixture
+def tell() -> Iterator[Callable[..., SimpleNamespace]]:
+    """``tell(tenant, worker, states)``: of targets and deployments, as a worker does it."""
+    from catalog import store
+    from contract import keys, target_states
+
+    told, valkey_client = [], store.client()
+
+    def write(tenant: object, worker: str, states: dict[str, str]) -> SimpleNamespace:
+        value = target_states.encode(target_states.Told(f"node-{worker}", states))
+        names = keys.target_tellers(str(tenant.pk)), keys.target_states(str(tenant.pk), worker)
+        told.extend(names)
+        valkey_client.sadd(names[0], worker)
+        valkey_client.set(names[1], value, ex=target_states.EXPIRES)
+        return SimpleNamespace(forget=lambda: valkey_client.delete(names[1]))
+
+    yield write
+    if told:
+        valkey_client.delete(*told)

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample
 
 _COVERED = {"start": "2026-03-14T00:00:00Z", "end": "2026-03-15T00:00:00Z"}
-_FIGURES: dict[str, Any] = {
+FIGURES: dict[str, Any] = {
     "calls": 1204,
     "errors": 37,
     "error_rate": 0.0307,
@@ -38,10 +38,10 @@ _FIGURES: dict[str, Any] = {
 }
 _API = {"id": "7c3c1c5e-5d2c-4a53-9e55-0d6d8e5b0a11", "name": "Orders"}
 
-TOTALS = OpenApiExample("A day", value=_COVERED | _FIGURES, response_only=True)
+TOTALS = OpenApiExample("A day", value=_COVERED | FIGURES, response_only=True)
 TOP = OpenApiExample(
     "The API with the most calls",
-    value=_COVERED | {"by": "api", "order": "calls", "results": [_API | _FIGURES]},
+    value=_COVERED | {"by": "api", "order": "calls", "results": [_API | FIGURES]},
     response_only=True,
 )
 SERIES = OpenApiExample(

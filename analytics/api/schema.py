@@ -38,6 +38,7 @@ class UsageSchema(AutoSchema):
 
 
 SUMMARIES = {
+    "ModelsView": "Show models and deployments: health and figures",
     "TotalsView": "Sum up usage",
     "TopView": "List the largest groups",
     "SeriesView": "Show usage over time",

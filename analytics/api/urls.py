@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from analytics.api.alerts import EventViewSet, RuleViewSet
+from analytics.api.models import ModelsView
 from analytics.api.reports import ReportViewSet
 from analytics.api.views import (
     ExportView,
@@ -19,6 +20,7 @@ _READ = {"get": "retrieve"}
 _CHANGE = {"put": "update", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
+    path("models/", ModelsView.as_view(), name="usage-models"),
     path("records/", RecordsView.as_view(), name="usage-records"),
     path("records/<uuid:id>/", RecordView.as_view(), name="usage-record"),
     path("records.csv", ExportView.as_view(), name="usage-export"),

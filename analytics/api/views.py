@@ -199,11 +199,11 @@ class RecordsView(UsageView):
         kept = self.request.query_params.dict()
         for name in ("range", "before", "after"):
             kept.pop(name, None)
-        kept |= {"start": _iso(rng.start), "end": _iso(rng.end), direction: cursor}
+        kept |= {"start": iso(rng.start), "end": iso(rng.end), direction: cursor}
         return self.request.build_absolute_uri(f"{self.request.path}?{urlencode(kept)}")
 
 
-def _iso(at: Any) -> str:
+def iso(at: Any) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 

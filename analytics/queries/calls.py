@@ -179,6 +179,8 @@ def matching(tenant_id: UUID, filters: Filters, columns: RecordFilters) -> Query
     if filters.status_class is not None:
         low = filters.status_class * 100
         rows = rows.filter(status__gte=low, status__lt=low + 100)
+    if filters.any_model:
+        rows = rows.exclude(model_id=None)
     if not filters.include_demo:
         rows = rows.filter(demo=False)
     given = {

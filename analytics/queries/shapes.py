@@ -45,6 +45,8 @@ class Filters:
     status_class: int | None = None
     """2, 3, 4 or 5."""
     include_demo: bool = True
+    any_model: bool = False
+    """Only calls of some model."""
 
     def ids(self) -> Iterator[tuple[str, UUID]]:
         """The columns that are filtered by, with the id that each must have."""
@@ -87,6 +89,13 @@ class Totals:
     """How long the calls took: a histogram in one number, see ``analytics.histogram``."""
     first_token: int = 0
     """How long the streams took to begin: as ``latency``."""
+
+    def __add__(self, other: Totals) -> Totals:
+        found = Totals(**{name: getattr(self, name) + getattr(other, name) for name in SUMS})
+        for cost in (self.cost, other.cost):
+            for currency, micros in cost.items():
+                found.cost[currency] = found.cost.get(currency, 0) + micros
+        return found
 
     @property
     def errors(self) -> int:

@@ -12,7 +12,7 @@ from django.db import connection
 from analytics.access import tenant_session
 from analytics.models import INTERVALS
 from analytics.queries.ranges import Range, cover, pieces
-from analytics.queries.shapes import SUMS, Filters, Totals
+from analytics.queries.shapes import NOTHING, SUMS, Filters, Totals
 
 _EXPRESSIONS = {
     "client_errors": "coalesce(sum(calls) FILTER (WHERE status_class = 4), 0)",
@@ -80,6 +80,9 @@ def conditions(filters: Filters) -> tuple[str, list[Any]]:
     if filters.status_class is not None:
         found.append("status_class = %s")
         params.append(filters.status_class)
+    if filters.any_model:
+        found.append("model_id <> %s")
+        params.append(NOTHING)
     if not filters.include_demo:
         found.append("NOT demo")
     return " AND ".join(found), params

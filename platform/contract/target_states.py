@@ -17,6 +17,9 @@ EXPIRES = 16
 MOST = 500
 """Targets of one tenant that a worker tells of."""
 
+WORST_FIRST = ("down", "open", "half-open", "resting", "failing", "healthy")
+"""The states there are."""
+
 
 class Told(Struct, frozen=True):
     host: str

@@ -2,29 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import pytest
-
 from catalog import store
-from contract import keys, target_states
-
-
-@pytest.fixture
-def tell():
-    """``tell(tenant, worker, states)``: as a worker does it."""
-    told, valkey_client = [], store.client()
-
-    def write(tenant, worker, states):
-        value = target_states.encode(target_states.Told(f"node-{worker}", states))
-        names = keys.target_tellers(str(tenant.pk)), keys.target_states(str(tenant.pk), worker)
-        told.extend(names)
-        valkey_client.sadd(names[0], worker)
-        valkey_client.set(names[1], value, ex=target_states.EXPIRES)
-        return SimpleNamespace(forget=lambda: valkey_client.delete(names[1]))
-
-    yield write
-    valkey_client.delete(*told)
 
 
 def health(client, upstream):

@@ -1,0 +1,81 @@
+"""The models that the tenant offers now: where each is served, and at what price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Prefetch
+
+from catalog.models import AIModel, Deployment, PriceChange
+from catalog.models.prices import PriceColumns
+from catalog.target_states import seen
+
+__all__ = ["Offered", "Place", "Price", "models", "seen"]
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of a million tokens; None where that is unknown."""
+
+    input: Decimal | None
+    output: Decimal | None
+    currency: str
+    known: bool
+    """Whether calls can be given a cost. What makes no text needs no price for its output."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A deployment. ``name`` is the provider's for the model."""
+
+    id: UUID
+    name: str
+    provider_id: UUID
+    provider: str
+    region: str
+    in_use: bool
+    price: Price
+
+
+@dataclass(frozen=True)
+class Offered:
+    id: UUID
+    name: str
+    in_use: bool
+    places: list[Place]
+
+
+def models(now: datetime) -> list[Offered]:
+    """All of the current tenant's, by name, with the prices that hold now."""
+    changes = PriceChange.objects.filter(since__lte=now).order_by("since")
+    deployments = (
+        Deployment.objects.select_related("provider")
+        .order_by("provider__name", "provider_model")
+        .prefetch_related(Prefetch("price_changes", queryset=changes, to_attr="changes_so_far"))
+    )
+    rows = AIModel.objects.prefetch_related(Prefetch("deployments", queryset=deployments))
+    return [
+        Offered(row.pk, row.name, row.enabled, [_place(row, one) for one in row.deployments.all()])
+        for row in rows
+    ]
+
+
+def _place(model: AIModel, row: Deployment) -> Place:
+    prices = row.changes_so_far[-1] if row.changes_so_far else row
+    return Place(
+        id=row.pk,
+        name=row.provider_model,
+        provider_id=row.provider_id,
+        provider=row.provider.name,
+        region=row.region,
+        in_use=row.enabled and row.provider.enabled and model.enabled,
+        price=_price(prices, writes=AIModel.Ability.CHAT in model.abilities),
+    )
+
+
+def _price(row: PriceColumns, *, writes: bool) -> Price:
+    known = row.input_price is not None and (row.output_price is not None or not writes)
+    return Price(row.input_price, row.output_price, row.currency, known)
