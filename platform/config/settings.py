@@ -207,6 +207,8 @@ SPECTACULAR_SETTINGS = {
         "LimitPer": "catalog.models.Limit.Per",
         "LimitMode": "catalog.models.Limit.Mode",
         "PublicationStatus": "catalog.models.Publication.Status",
+        "WorkerOpinion": "contract.target_states.WORST_FIRST",
+        "Health": "analytics.model_health.HEALTH",
         "ReportKind": "analytics.models.TrendReport.Kind",
         "AlertMetric": "analytics.models.AlertRule.Metric",
         "AlertRuleState": "analytics.models.AlertRule.State",
