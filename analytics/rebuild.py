@@ -54,6 +54,7 @@ _PLAIN = (
     "reasoning_tokens",
     "cost_micros",
     "cache_write_tokens",
+    "saved_micros",
 )
 _MEASURES = {
     "calls": "count(*)",

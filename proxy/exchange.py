@@ -123,6 +123,9 @@ class Exchange:
     cache_write_tokens: int | None = None
     cost_micros: int | None = None
     currency: str = ""
+    compared: ModelRuntime | None = None
+    """The model at whose price the saving is reckoned."""
+    saved_micros: int | None = None
     routed: str = ""
     """Why the model's deployment was chosen, and whom it came after."""
     adapted: str = ""
@@ -381,4 +384,5 @@ class Exchange:
             self.routed,
             self.adapted,
             self.cache_write_tokens,
+            self.saved_micros,
         )

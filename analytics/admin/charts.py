@@ -50,7 +50,6 @@ def drawn(state: State, points: list[Point], interval: str) -> list[Drawn]:
 def charts(points: list[Drawn], interval: str) -> dict[str, Any]:
     """``labels`` and ``urls`` by point, and for each chart its lines."""
     totals = [point.totals for point in points]
-    currencies = sorted({currency for one in totals for currency in one.cost})
     latencies = [[_milliseconds(value) for value in point.latency] for point in points]
     return {
         "labels": [_label(point.start, interval, len(points)) for point in points],
@@ -72,14 +71,20 @@ def charts(points: list[Drawn], interval: str) -> dict[str, Any]:
                 line("In", [t.input_tokens for t in totals], "first"),
                 line("Out", [t.output_tokens for t in totals], "second"),
             ],
-            "cost": [
-                line(currency, [t.cost.get(currency, 0) / 1_000_000 for t in totals], colour)
-                for currency, colour in zip(
-                    currencies, ("first", "second", "third") * len(currencies), strict=False
-                )
-            ],
+            "cost": _money([one.cost for one in totals]),
+            "saved": _money([one.saved for one in totals]),
         },
     }
+
+
+def _money(sums: list[dict[str, int]]) -> list[dict[str, Any]]:
+    """A line for each currency."""
+    currencies = sorted({currency for one in sums for currency in one})
+    colours = ("first", "second", "third") * len(currencies)
+    return [
+        line(currency, [one.get(currency, 0) / 1_000_000 for one in sums], colour)
+        for currency, colour in zip(currencies, colours, strict=False)
+    ]
 
 
 def line(label: str, values: list[Any], colour: str, more: str = "") -> dict[str, Any]:
@@ -102,6 +107,7 @@ def rows(points: list[Drawn]) -> list[dict[str, str]]:
             "tokens": f"{text.short(point.totals.input_tokens)} / "
             f"{text.short(point.totals.output_tokens)}",
             "cost": text.costs(point.totals.cost),
+            "saved": text.costs(point.totals.saved),
         }
         for point in reversed(points)
         if point.totals.calls

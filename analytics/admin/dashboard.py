@@ -57,6 +57,7 @@ def usage(request: HttpRequest) -> dict[str, Any] | None:
         "demo": demo,
         "charts": charts.charts(drawn, interval),
         "has_tokens": bool(now.tokens or now.cost),
+        "has_savings": bool(now.saved),
         "rows": charts.rows(drawn),
         "tables": [
             table(state, by, queries.grouped(tenant, state.rng, state.filters, by))

@@ -67,6 +67,7 @@ def cards(state: State, now: Totals, before: Totals) -> list[Card]:
             )
         ),
         *_costs(state, now, before),
+        *_savings(state, now, before),
     ]
 
 
@@ -97,6 +98,22 @@ def _costs(state: State, now: Totals, before: Totals) -> list[Card]:
             note=note,
         )
         for currency in currencies
+    ]
+
+
+def _savings(state: State, now: Totals, before: Totals) -> list[Card]:
+    """One for each currency in which models that are compared with others saved something."""
+    return [
+        Card(
+            f"Saved, {currency}",
+            text.money(saved),
+            calls_url(state),
+            text.change(saved, before.saved.get(currency)),
+            note=f"{text.share(saved, saved + spent)} of what it would have cost"
+            if (spent := now.cost.get(currency, 0)) and saved > 0
+            else "",
+        )
+        for currency, saved in sorted(now.saved.items())
     ]
 
 

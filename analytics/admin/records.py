@@ -125,6 +125,7 @@ def whole(record: UsageRecord) -> dict[str, Any]:
                     ("Of the output, reasoning", text.count(record.reasoning_tokens), ""),
                     ("Written to a cache", text.count(record.cache_write_tokens), ""),
                     ("Cost", _cost(record), ""),
+                    ("Saved", text.money(record.saved_micros, record.currency), ""),
                     ("Chosen", record.routed or text.NOTHING, ""),
                     ("Told otherwise than asked", record.adapted or text.NOTHING, ""),
                 ],

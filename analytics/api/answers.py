@@ -11,7 +11,7 @@ from analytics.models import UsageRecord
 from analytics.names import KINDS, Names
 from analytics.queries import NOTHING, Group, Totals
 
-_SOURCES = {"cost_micros": "cost"}
+_SOURCES = {"cost_micros": "cost", "saved_micros": "saved"}
 
 
 def told(totals: Totals, metrics: tuple[str, ...] | list[str]) -> dict[str, Any]:
@@ -72,6 +72,11 @@ class Figures(serializers.Serializer):
     streams = serializers.IntegerField(help_text="Streamed answers of models.")
     cost_micros = serializers.DictField(
         child=serializers.IntegerField(), help_text="By currency, in millionths of it."
+    )
+    saved_micros = serializers.DictField(
+        child=serializers.IntegerField(),
+        help_text="What the same usage would have cost more at the models that those called are "
+        "compared with, as `cost_micros`; less than 0 where it would have cost less.",
     )
     unpriced = serializers.IntegerField(
         help_text="Calls that used tokens and whose cost is unknown."
@@ -190,6 +195,7 @@ class RecordOut(serializers.ModelSerializer):
             "reasoning_tokens",
             "cache_write_tokens",
             "cost_micros",
+            "saved_micros",
             "currency",
             "routed",
             "adapted",

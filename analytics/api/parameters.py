@@ -44,6 +44,7 @@ METRICS = (
     "tokens_per_second",
     "streams",
     "cost_micros",
+    "saved_micros",
     "unpriced",
     "request_bytes",
     "response_bytes",

@@ -30,7 +30,7 @@ COLUMNS = (
     "abandoned, method, status, error_code, tenant_id, api_id, route_id, application_id, key_id, "
     "plan_id, model_id, model, provider_id, deployment_id, prompt_id, prompt_version, currency, "
     "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts, "
-    "end_user, routed, adapted, cache_write_tokens"
+    "end_user, routed, adapted, cache_write_tokens, saved_micros"
 )
 """Of a record, in the order of ``Call.line``."""
 
@@ -43,7 +43,7 @@ _ESCAPES = str.maketrans(
 _FIVE = "\t".join(["%d"] * 5)
 _FLAGS = {(a, b): f"{a:d}\t{b:d}" for a in (False, True) for b in (False, True)}
 _NO_TOKENS = "\t".join([r"\N"] * 5)
-_NO_AI = "\t\t\\N"
+_NO_AI = "\t\t\\N\t\\N"
 
 LONGEST_NOTE = 200
 """Characters of ``routed`` and ``adapted``."""
@@ -194,14 +194,14 @@ def _tokens(event: UsageEvent) -> str:
 
 
 def _ai(event: UsageEvent) -> str:
-    """How a model's deployment was chosen and told, and what it wrote to a cache."""
-    written = event.cache_write_tokens
-    if written is None and not event.routed and not event.adapted:
+    """How a model's deployment was chosen and told, what it wrote to a cache, what it saved."""
+    written, saved = event.cache_write_tokens, event.saved_micros
+    if written is None and saved is None and not event.routed and not event.adapted:
         return _NO_AI
-    _checked(written or 0)
-    count = r"\N" if written is None else str(written)
-    return (
-        f"{escaped(event.routed[:LONGEST_NOTE])}\t{escaped(event.adapted[:LONGEST_NOTE])}\t{count}"
+    _checked(written or 0, abs(saved or 0))
+    numbers = [r"\N" if number is None else str(number) for number in (written, saved)]
+    return "\t".join(
+        [escaped(event.routed[:LONGEST_NOTE]), escaped(event.adapted[:LONGEST_NOTE]), *numbers]
     )
 
 

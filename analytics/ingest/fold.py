@@ -100,6 +100,7 @@ def _by_minute(calls: Iterable[Call], demo: bool) -> Folded:
         values[9] += tokens_out or 0
         values[12] += cost or 0
         values[13] += cost is None
+        values[19] += event.saved_micros or 0
     return folded
 
 

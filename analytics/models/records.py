@@ -49,6 +49,7 @@ class UsageRecord(models.Model):
     routed = models.TextField(default="", blank=True)
     adapted = models.TextField(default="", blank=True)
     cache_write_tokens = models.BigIntegerField(null=True)
+    saved_micros = models.BigIntegerField(null=True)
     demo = models.BooleanField(default=False)
 
     class Meta:

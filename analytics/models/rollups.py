@@ -44,6 +44,7 @@ MEASURES = (
     "first_token_us",
     "written_tokens",
     "writing_us",
+    "saved_micros",
 )
 HISTOGRAMS = ("latency", "first_token")
 
@@ -99,6 +100,9 @@ class Rollup(models.Model):
     )
     writing_us = models.BigIntegerField(
         default=0, help_text="Of the same streams, from the first piece to the last."
+    )
+    saved_micros = models.BigIntegerField(
+        default=0, help_text="Against the models that those called are compared with."
     )
     latency = HistogramField(default=list)
     first_token = HistogramField(default=list)

@@ -79,6 +79,8 @@ class Totals:
     unpriced: int = 0
     """Calls that used tokens and whose cost is unknown: ``cost`` is without them."""
     cost: dict[str, int] = field(default_factory=dict)
+    saved: dict[str, int] = field(default_factory=dict)
+    """By currency too, of those in which something was; less than 0 where calls cost more."""
     streams: int = 0
     """Answers of models that came in pieces; the next figures are of these."""
     first_token_us: int = 0
@@ -170,5 +172,5 @@ class Totals:
         return round(total / self.calls) if self.calls else None
 
 
-SUMS = tuple(item.name for item in fields(Totals) if item.name != "cost")
+SUMS = tuple(item.name for item in fields(Totals) if item.name not in ("cost", "saved"))
 """The fields of ``Totals`` that simply add up."""

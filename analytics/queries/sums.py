@@ -54,7 +54,7 @@ def add_up(
     columns = [*keys, "currency"]
     places = ", ".join(str(place) for place, _ in enumerate(columns, 1))
     query = (
-        f"SELECT {', '.join(columns)}, sum(cost_micros)::text, {_SUMS} "
+        f"SELECT {', '.join(columns)}, sum(cost_micros)::text, sum(saved_micros)::text, {_SUMS} "
         f"FROM ({rows}) AS rollups GROUP BY {places}"
     )
     with tenant_session(tenant_id), connection.cursor() as cursor:
@@ -62,12 +62,14 @@ def add_up(
         answer = cursor.fetchall()
     found: dict[Key, Totals] = {}
     for row in answer:
-        key, (currency, cost, *sums) = row[: len(keys)], row[len(keys) :]
+        key, (currency, cost, saved, *sums) = row[: len(keys)], row[len(keys) :]
         into = found.setdefault(key, Totals())
         for name, value in zip(SUMS, sums, strict=True):
             setattr(into, name, getattr(into, name) + int(value))
         if currency:
             into.cost[currency] = into.cost.get(currency, 0) + int(cost)
+            if int(saved):
+                into.saved[currency] = into.saved.get(currency, 0) + int(saved)
     return found
 
 

@@ -80,6 +80,9 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     adapted: str = ""
     """What the provider could not be told as the client asked it; at most 200 characters."""
     cache_write_tokens: int | None = None
+    saved_micros: int | None = None
+    """How much more the same usage costs at the model that the called one is compared with (see
+    ``Routing.compare_with``); less than 0 where it costs less, None where that is not known."""
 
 
 _encoder = msgspec.msgpack.Encoder()

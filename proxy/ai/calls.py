@@ -18,7 +18,7 @@ import msgspec
 
 from contract.snapshot import Breaker
 from proxy.ai import choose, sending
-from proxy.ai.cost import cost_micros
+from proxy.ai.cost import cost_micros, saved_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
     FormatUnsupported,
@@ -114,8 +114,12 @@ async def call(
     exchange.model = model.name
     exchange.begin()
     candidates = choose.candidates(exchange, gateway, model, asking)
-    if model.continues and asking.stream:
-        candidates = asking.others = Others(gateway, candidates)
+    if model.watched:
+        routing, tenant = model.model.routing, exchange.tenant
+        if routing.compare_with and tenant is not None:
+            exchange.compared = tenant.models_by_id.get(routing.compare_with)
+        if routing.on_break == "continue" and asking.stream:
+            candidates = asking.others = Others(gateway, candidates)
     return await first_of(exchange, gateway, asking, candidates)
 
 
@@ -300,6 +304,14 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
     exchange.cache_write_tokens = usage.cache_write_tokens
     exchange.reasoning_tokens = usage.reasoning_tokens
     exchange.cost_micros = cost_micros(prices, usage)
+    if exchange.compared is not None:
+        note_saving(exchange, usage)
+
+
+def note_saving(exchange: Exchange, usage: Usage) -> None:
+    """``usage`` is what the exchange's cost is of."""
+    dearest = [one.prices for one in exchange.compared.deployments] if exchange.compared else []
+    exchange.saved_micros = saved_micros(dearest, usage, exchange.currency, exchange.cost_micros)
 
 
 class _Error(msgspec.Struct):

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from proxy.ai import cost
 from proxy.ai.asking import Asking, Told
-from proxy.ai.calls import account, failed, field, first_of
+from proxy.ai.calls import account, failed, field, first_of, note_saving
 from proxy.ai.errors import (
     AnswerUnreadable,
     FormatUnsupported,
@@ -28,6 +28,7 @@ from proxy.ai.formats import messages
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.joined import Joined
 from proxy.ai.middle import Message, Request, Text
+from proxy.ai.middle.events import added
 from proxy.ai.middle.rules import Notes
 from proxy.errors import GatewayError, UpstreamError
 
@@ -202,6 +203,8 @@ class Carried(Joined):
         if self.first is not None and self._paid is not None:
             second = self.used.total(whole=self.ended)
             exchange.cost_micros = _cost((self._paid, self.first), (deployment.prices, second))
+            if exchange.compared is not None:
+                note_saving(exchange, added(self.first, second))
 
 
 def _cost(*parts: tuple[Prices, Usage]) -> int | None:

@@ -12,6 +12,8 @@ bills them. Searches come with a call that has a price; elsewhere they need one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from contract.snapshot import Prices
 from proxy.ai.middle import Usage
 
@@ -30,6 +32,17 @@ def rounded(millionths: int) -> int:
     whole, rest = divmod(millionths, _MILLION)
     up = 2 * rest > _MILLION or (2 * rest == _MILLION and whole % 2 == 1)
     return whole + up
+
+
+def saved_micros(
+    compared: Iterable[Prices], usage: Usage, currency: str, cost: int | None
+) -> int | None:
+    """How much more the same usage costs at the dearest of these prices than it did; less than 0
+    where it did not save. None where nothing can be compared: another currency, an unknown price.
+    """
+    costs = [cost_micros(prices, usage) for prices in compared if prices.currency == currency]
+    known = [one for one in costs if one is not None]
+    return max(known) - cost if known and cost is not None else None
 
 
 def exact(prices: Prices, usage: Usage) -> int | None:

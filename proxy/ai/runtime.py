@@ -49,9 +49,9 @@ class DeploymentRuntime:
 
 class ModelRuntime:
     """``order`` is one round of the balancing over its deployments; ``plain``: that is all there is
-    to know for choosing one; ``continues``: a stream that breaks off is carried on."""
+    to know for choosing one; ``watched``: there is something to be seen to while it is called."""
 
-    __slots__ = ("continues", "deployments", "id", "model", "name", "order", "plain")
+    __slots__ = ("deployments", "id", "model", "name", "order", "plain", "watched")
 
     def __init__(self, model: AIModel, providers: dict[str, ProviderRuntime]) -> None:
         self.id = model.id
@@ -62,7 +62,7 @@ class ModelRuntime:
         )
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
         routing = model.routing
-        self.continues = routing.on_break == "continue"
+        self.watched = routing.on_break != "error" or routing.compare_with != ""
         self.plain = (
             isinstance(routing.strategy, Weighted)
             and not (routing.rules or routing.fallbacks or routing.regions)

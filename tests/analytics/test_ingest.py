@@ -117,6 +117,7 @@ def test_a_record_is_what_the_gateway_told_field_by_field(feed: Feed) -> None:
             "routed": "priority 1 after OpenAI 503",
             "adapted": "dropped logit_bias",
             "cache_write_tokens": 4,
+            "saved_micros": 56,
             "demo": False,
         }
     ]
@@ -135,6 +136,19 @@ def test_attempts_that_cannot_be_are_set_aside(feed: Feed) -> None:
     feed.send([call(1, attempts=-1), call(2, attempts=1 << 15), call(3, attempts=(1 << 15) - 1)])
     assert run(feed) == 1
     assert UsageRecord.objects.get().attempts == 32_767
+    assert PoisonEntry.objects.count() == 2
+
+
+def test_what_was_saved_adds_up_and_may_be_less_than_nothing(feed: Feed) -> None:
+    saved = [(1, 30), (2, -50), (3, None), (4, 1 << 48), (5, -1 << 48)]
+    feed.send([call(n, seconds(n), **CHAT, cost_micros=7, saved_micros=each) for n, each in saved])
+    assert run(feed) == 3
+    assert list(UsageRecord.objects.order_by("id").values_list("saved_micros", flat=True)) == [
+        30,
+        -50,
+        None,
+    ]
+    assert RollupDay.objects.get().saved_micros == -20
     assert PoisonEntry.objects.count() == 2
 
 

@@ -80,6 +80,9 @@ def summed(calls: list[UsageEvent]) -> Totals:
         if call.currency:
             cost = found.cost.get(call.currency, 0) + (call.cost_micros or 0)
             found.cost[call.currency] = cost
+            if call.saved_micros:
+                saved = found.saved.get(call.currency, 0) + call.saved_micros
+                found.saved[call.currency] = saved
         buckets[histogram.bucket(call.total_us)] += 1
         first, writing = call.first_byte_us, call.total_us - call.first_byte_us
         if call.streamed and call.model_id and call.status < 400 and first:
@@ -123,6 +126,7 @@ def random_call(tenant: Any, choose: random.Random) -> UsageEvent:
             "cached_tokens": choose.choice([None, choose.randrange(10)]),
             "reasoning_tokens": choose.choice([None, choose.randrange(10)]),
             "cost_micros": choose.randrange(1000) if priced else None,
+            "saved_micros": choose.choice([None, choose.randrange(1, 1000)]) if priced else None,
             "currency": choose.choice(["USD", "EUR"]) if priced else "",
         }
     # Most are recent, so that ranges of minutes hold some.

@@ -47,7 +47,7 @@ def calls(alice_tenant: Any) -> None:
     happen(alice_tenant, utc("2026-03-14 14:30"), api_id=API, count=2)
     happen(alice_tenant, utc("2026-03-14 15:01"), status=503, total_us=0)
     tokens = {"input_tokens": 4, "output_tokens": 2, "cached_tokens": 1, "reasoning_tokens": 1}
-    priced = {"cost_micros": 9, "currency": "EUR", **tokens}
+    priced = {"cost_micros": 9, "saved_micros": 4, "currency": "EUR", **tokens}
     happen(alice_tenant, utc("2026-03-13 15:01"), request_bytes=3, response_bytes=5, **priced)
 
 
@@ -79,6 +79,7 @@ def test_the_totals_of_a_day_whole(get: Any, calls: None) -> None:
         "tokens_per_second": None,
         "streams": 0,
         "cost_micros": {"EUR": 9},
+        "saved_micros": {"EUR": 4},
         "unpriced": 0,
         "request_bytes": 3,
         "response_bytes": 5,

@@ -60,6 +60,7 @@ def full(in_alice: Any) -> dict[str, Any]:
         "reasoning_tokens": 4,
         "cache_write_tokens": 3,
         "cost_micros": 42,
+        "saved_micros": -1,
     }
     plain = {"method": "POST", "path": "/v1/chat/completions", "status": 502} | {
         "error_code": "provider_error",
@@ -101,7 +102,7 @@ def test_a_call_that_has_nothing(program: Any, alice_tenant: Any) -> None:
         *("api", "route", "application", "key", "plan"),
         *("model", "provider", "deployment", "prompt"),
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"),
-        *("attempts", "cache_write_tokens"),
+        *("attempts", "cache_write_tokens", "saved_micros"),
     }
 
 

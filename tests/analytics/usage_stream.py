@@ -99,6 +99,7 @@ KINDS = {
         12, seconds(11), **CHAT | {"path": "/greet", "api_id": GREETING}, prompt_id=PROMPT,
         prompt_version=3, total_us=700_000, input_tokens=20, output_tokens=9, cost_micros=44,
         routed="priority 1 after OpenAI 503", adapted="dropped logit_bias", cache_write_tokens=4,
+        saved_micros=56,
     ),
     "chat stream broken off": call(
         14, seconds(13), **CHAT, streamed=True, error_code="upstream_broken", total_us=900_000,
@@ -110,7 +111,7 @@ KINDS = {
     ),
     "chat stream elsewhere": call(
         16, seconds(15), **CHAT | {"deployment_id": uid(0x801)}, streamed=True,
-        total_us=1_120_000, first_byte_us=120_000, output_tokens=50, cost_micros=3,
+        total_us=1_120_000, first_byte_us=120_000, output_tokens=50, cost_micros=3, saved_micros=-2,
     ),
     "stream of an API": call(
         17, seconds(16), **REST, streamed=True, total_us=900_000, first_byte_us=5_000,

@@ -58,6 +58,7 @@ def ours(alice_tenant: Any, a_while_ago: datetime) -> SimpleNamespace:
         input_tokens=1200,
         output_tokens=345,
         cost_micros=2_500_000,
+        saved_micros=7_500_000,
         currency="USD",
     )
     them.record = UsageRecord.objects.get(tenant_id=alice_tenant.pk, status=502)

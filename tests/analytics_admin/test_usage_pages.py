@@ -61,6 +61,18 @@ def test_the_dashboard_shows_what_happened(alices: Any, ours: Any, theirs: Any) 
     assert "Shop of Charlie" not in text
 
 
+def test_what_was_saved_is_a_figure_and_a_chart_where_something_was(alices: Any, ours: Any) -> None:
+    page = alices.get(HOME)
+    assert figures(page)["Saved, USD"] == "7.50"
+    assert "75.0 % of what it would have cost" in seen(page)
+    lines = page.context["usage"]["charts"]["charts"]["saved"]
+    assert [(one["label"], sum(one["values"])) for one in lines] == [("USD", 7.5)]
+    assert 'data-chart="saved"' in page.text
+    other = alices.get(HOME, {"api": str(ours.api.pk)})
+    assert "Saved, USD" not in figures(other)
+    assert 'data-chart="saved"' not in other.text
+
+
 def test_figures_follow_the_filters_in_the_address(alices: Any, ours: Any) -> None:
     assert figures(alices.get(HOME, {"api": str(ours.other.pk)}))["Calls"] == "1"
     assert figures(alices.get(HOME, {"api": str(ours.api.pk), "class": "5"}))["Calls"] == "1"

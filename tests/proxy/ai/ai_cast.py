@@ -177,6 +177,25 @@ def _routed() -> tuple[AIModel, ...]:
         model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
         *_carried(),
+        *_compared(),
+    )
+
+
+def _compared() -> tuple[AIModel, ...]:
+    """Models whose calls are compared with others: what the dear one charges is ten times as much
+    as PRICES say."""
+    first, second = ("first", "small"), ("second", "large")
+    dear = {"prices": Prices(25_000_000, 100_000_000), "strategy": Priority()}
+    easy = Rule("easy", (Condition("complexity", "at_most", ("40",)),), (), "model-gpt")
+    euros = _varied("in-euros", first, second, prices=Prices(1, 1, "EUR"))
+    return (
+        _varied("large", second, second, **dear),
+        model("to-the-small", second, routing=Routing(rules=(easy,), compare_with="model-large")),
+        _varied("own-dearest", first, second, **dear, compare_with="model-own-dearest"),
+        _varied("dear-itself", first, second, **dear, compare_with="model-gpt", priority=0),
+        replace(euros, deployments=euros.deployments[1:]),
+        model("saves-nothing-known", first, routing=Routing(compare_with="model-in-euros")),
+        model("compared-with-none", first, routing=Routing(compare_with="model-gone")),
     )
 
 
@@ -185,6 +204,7 @@ def _carried() -> tuple[AIModel, ...]:
     first, second, claude = ("first", "dear"), ("second", "other"), ("anthropic-1", "claude-real")
     dear = Prices(25_000_000, 100_000_000)
     both = {"strategy": Priority(), "on_break": "continue", "priority": 2, "prices": dear}
+    both["compare_with"] = "model-large"
     return (
         _varied("carried", first, second, **both),
         _varied("carried-by-claude", second, claude, **both),
@@ -196,7 +216,7 @@ def _carried() -> tuple[AIModel, ...]:
 
 def _varied(name: str, *places: tuple[str, str], blind: bool = False, **options) -> AIModel:
     """The second deployment has what ``options`` say, but for the model's routing."""
-    own = ("strategy", "regions", "on_break")
+    own = ("strategy", "regions", "on_break", "compare_with")
     routing = {key: options.pop(key) for key in own if key in options}
     plain = model(name, *places, routing=Routing(**routing))
     first, second = plain.deployments

@@ -122,6 +122,8 @@ def test_each_ones_tokens_are_billed_once_at_its_own_prices(web, provider, secon
     assert came_in > 0 < came_out
     assert (event.input_tokens, event.output_tokens) == (came_in + 30, came_out + 4)
     assert event.cost_micros == round(2.5 * came_in + 10 * came_out + 25 * 30 + 100 * 4)
+    all_dear = 25 * event.input_tokens + 100 * event.output_tokens
+    assert event.saved_micros == all_dear - event.cost_micros
     assert event.error_code == ""
     assert event.attempts == 2
     assert event.deployment_id == "carried-1"

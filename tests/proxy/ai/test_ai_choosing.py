@@ -142,6 +142,35 @@ def test_what_a_deployment_cannot_do_it_is_not_asked_for(web, both):
     assert (len(first.asked), len(second.asked)) == (0, 2)
 
 
+COST = round(2.5 * 9 + 10 * 3)
+"""Of ANSWER's tokens at PRICES."""
+
+
+@pytest.mark.parametrize(
+    ("named", "cost", "saved"),
+    [
+        ("to-the-small", COST, 9 * 22.5 + 90 * 3),
+        ("own-dearest", COST, 9 * 22.5 + 90 * 3),
+        ("dear-itself", 525, -(9 * 22.5 + 90 * 3)),
+        ("saves-nothing-known", COST, None),
+        ("compared-with-none", COST, None),
+        ("gpt", COST, None),
+    ],
+)
+def test_a_calls_saving_is_told_where_its_model_is_compared(
+    web, both, platform, named, cost, saved
+):
+    event = platform.event(ask(web, named).headers["x-request-id"])
+    assert event.cost_micros == cost
+    assert event.saved_micros == (None if saved is None else pytest.approx(saved, abs=1))
+
+
+def test_a_call_that_used_nothing_saved_nothing(web, both, platform):
+    both[0].says(b'{"error":{"message":"no"}}', status=400)
+    event = platform.event(ask(web, "to-the-small").headers["x-request-id"])
+    assert (event.status, event.cost_micros, event.saved_micros) == (400, None, None)
+
+
 def test_another_tenants_model_is_no_fallback(web, both):
     answer = web.post(
         "/v1/chat/completions",
