@@ -11,7 +11,9 @@ from proxy.ai import passing
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
 from proxy.ai.formats import Simple, messages
+from proxy.ai.formats.counting.registry import COUNTS, FAMILY
 from proxy.ai.formats.embedding.registry import EMBEDDINGS
+from proxy.ai.formats.gemini import count as gemini_count
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.forms import Form
 from proxy.ai.middle import rules
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
     from proxy.runtime import DeploymentRuntime
 
 
-_FORMATS: dict[str, Mapping[str, Simple]] = {"chat": FORMATS, "embeddings": EMBEDDINGS}
+_FORMATS: dict[str, Mapping[str, Simple]] = {
+    "chat": FORMATS,
+    "count": COUNTS,
+    "embeddings": EMBEDDINGS,
+}
 
 
 class Told:
@@ -63,7 +69,7 @@ class Asking:
         self.format = door.format
         self.body = body
         self.asked = asked
-        self.stream = asked.stream is True
+        self.stream = asked.stream is True and door.operation != "count"
         options = asked.stream_options
         wanted = options is not None and options.include_usage is True
         self.ask_usage = self.format == "chat" and self.stream and not wanted
@@ -104,6 +110,8 @@ class Asking:
         if self._form is not None:
             return self._form.with_model(model)
         if self.format.startswith("gemini"):
+            if self.door.operation == "count" and gemini_count.is_wrapped(self.body):
+                return self._translated(self.format, deployment, notes)
             return self.body
         if self.format == messages.NAME and messages.is_mixed(self.body):
             # Thoughts that another provider signed would be refused: they are left out.
@@ -121,7 +129,7 @@ class Asking:
         """``request`` in place of the client's own."""
         request, format_ = request or self.request, self.formats[into]
         preset = deployment.provider.destination.preset
-        rules.foreign(request, into, notes)
+        rules.foreign(request, FAMILY.get(into, into), notes)
         rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)
         body = format_.write_request(request, deployment.deployment.model, notes)
         return passing.renamed(body, preset) if preset.renames else body

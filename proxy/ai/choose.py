@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 8
 """Models that one call may come to through rules and fallbacks."""
+_GENERATES = ("chat", "count")
+"""Operations whose requests say what a model is to answer: counting goes where that would."""
 _SPENT = " (its rate limit is used up)"
 
 
@@ -51,7 +53,7 @@ class Wants:
         self.contents: set[str] = set()
         self.schema = False
         self.request: Request | None = None
-        if asking.door.operation == "chat" and asking.format in asking.formats:
+        if asking.door.operation in _GENERATES and asking.format in asking.formats:
             request = self.request = asking.request
             self.text = traits.question(request)
             self.contents = traits.contents(request, self.text)

@@ -25,6 +25,7 @@ class Door(Struct, frozen=True):
 _DOORS = {
     "/chat/completions": Door("chat", "chat", "chat"),
     "/responses": Door("chat", "responses", "chat"),
+    "/responses/input_tokens": Door("count", "responses", "chat"),
     "/messages": Door("chat", "messages", "chat"),
     "/messages/count_tokens": Door("count", "messages", "chat"),
     "/embeddings": Door("embeddings", "embeddings", "embeddings"),

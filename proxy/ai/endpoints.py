@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from proxy.ai import doors, listing, passing
+from proxy.ai import counting, doors, listing, passing
 from proxy.ai.answering import answer
 from proxy.ai.asking import Asking
 from proxy.ai.calls import call
@@ -66,11 +66,16 @@ async def _ask(exchange: Exchange, gateway: Gateway, door: Door, named: str, str
     if model is None or api is None:
         raise ModelNotFound(asked.model)
     exchange.api = api
-    exchange.asked = (model, body, door.ability)
+    counts = door.operation == "count"
+    if not counts:
+        exchange.asked = (model, body, door.ability)
     await gateway.admit(exchange, api)
     if door.ability not in model.model.abilities:
         raise ModelCannot(model.name, door.ability)
     asking = Asking(door, body, asked, form)
+    if counts:
+        await counting.count(exchange, gateway, model, asking)
+        return
     await answer(exchange, asking, await call(exchange, gateway, model, asking))
 
 

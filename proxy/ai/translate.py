@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from proxy.ai.calls import account, field, note_error
 from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
-from proxy.ai.formats.embedding.registry import FAMILY
+from proxy.ai.formats.counting import registry as counting
+from proxy.ai.formats.embedding import registry as embedding
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, Usage
 from proxy.ai.middle.events import merged, unfold
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ANSWER_LIMIT = 67_108_864
 """Bytes of a whole answer. Images travel inside."""
 
+_FAMILY = embedding.FAMILY | counting.FAMILY
 _JSON = (b"content-type", b"application/json")
 
 
@@ -52,7 +54,7 @@ async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> Non
 
 def family(name: str) -> Format:
     """The format whose errors it has: OpenAI's, where it has none of its own."""
-    return FORMATS[FAMILY.get(name, name)] if FAMILY.get(name, name) in FORMATS else FORMATS["chat"]
+    return FORMATS.get(_FAMILY.get(name, name), FORMATS["chat"])
 
 
 async def _fault(exchange: Exchange, attempt: Attempt, theirs: Format, ours: Format) -> None:

@@ -30,17 +30,20 @@ PATHS = {
 """By format; of a format that only one operation has, by the operation."""
 
 _WITH_RESPONSES = frozenset({"openai", "openrouter", "xai", "groq", "vllm", "huggingface"})
+_COUNTS = "/responses/input_tokens"
 _PASSED_ON = (b"accept", b"user-agent", b"openai-beta", b"idempotency-key")
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
     if operation == "chat":
         return ("chat", "responses") if to.preset.name in _WITH_RESPONSES else ("chat",)
+    if operation == "count":
+        return ("responses",) if to.preset.name == "openai" else ()
     return (operation,) if operation in PATHS else ()
 
 
 def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bool) -> bytes:
-    return (to.base + PATHS[spoken]).encode()
+    return (to.base + (_COUNTS if operation == "count" else PATHS[spoken])).encode()
 
 
 def headers(to: Destination, client: Mapping[bytes, bytes], path: bytes, body: bytes) -> Headers:

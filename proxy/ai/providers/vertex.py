@@ -59,6 +59,8 @@ _decode_token = msgspec.json.Decoder(Token).decode
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
+    if operation == "count":
+        return ("vertex", "gemini")
     return FORMATS.get(operation, ()) if operation != "embeddings" else ()
 
 

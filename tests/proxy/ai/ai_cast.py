@@ -137,7 +137,15 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             ),
             *(
                 Provider(f"{wire}-1", f"Provider {wire}", wire, urls["first"], credential=sealed)
-                for wire in ("anthropic", "gemini", "bedrock", "cohere")
+                for wire in ("anthropic", "gemini", "vertex", "bedrock", "cohere")
+            ),
+            Provider(
+                "openai-1",
+                "OpenAI",
+                "openai",
+                f"{urls['first']}/v1",
+                credential=sealed,
+                preset="openai",
             ),
         ),
         models=(
@@ -153,6 +161,9 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("claude", ("anthropic-1", "claude-real")),
             model("claude-then-gpt", ("anthropic-1", "claude-real"), ("second", "gpt-real")),
             model("gemini", ("gemini-1", "gemini-real")),
+            model("gemini-at-vertex", ("vertex-1", "gemini-real")),
+            model("gpt-at-openai", ("openai-1", "gpt-real")),
+            model("counted-second", ("second", "gpt-real"), ("anthropic-1", "claude-real")),
             model("nova", ("bedrock-1", "nova-real:0")),
             model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),

@@ -26,7 +26,11 @@ _LEVELS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
     """Raises InvalidJson and InvalidRequest."""
-    fields = Fields(camelled(decode(body)), "", wrong_request)
+    return read(Fields(camelled(decode(body)), "", wrong_request), model, stream=stream)
+
+
+def read(fields: Fields, model: str, *, stream: bool) -> Request:
+    """As ``read_request``, of a request that is inside something else."""
     request = Request(format=FORMAT, model=model, messages=[], stream=stream)
     system = inner(fields, "systemInstruction")
     if system is not None:

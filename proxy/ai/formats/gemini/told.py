@@ -29,6 +29,10 @@ _OWN = ("functionCallingConfig", "toolConfig", "generationConfig")
 
 def write_request(request: Request, model: str, notes: Notes) -> bytes:
     """Raises ParameterUnsupported."""
+    return encode(told(request, model, notes))
+
+
+def told(request: Request, model: str, notes: Notes) -> Told:
     body: dict[str, Any] = {
         name: value for name, value in request.extra.items() if name not in _OWN
     }
@@ -45,7 +49,7 @@ def write_request(request: Request, model: str, notes: Notes) -> bytes:
     config = _generation(request, model, notes)
     if config:
         body["generationConfig"] = config
-    return encode(body)
+    return body
 
 
 def _contents(request: Request, model: str, notes: Notes) -> tuple[list[Told], list[Told]]:

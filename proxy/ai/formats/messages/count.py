@@ -39,7 +39,7 @@ class Counted(Struct):
 _decode = msgspec.json.Decoder(Counted).decode
 
 
-def read_count(body: bytes, *, model: str = "") -> Request:
+def read_count(body: bytes, model: str = "") -> Request:
     """What a client asks. Raises InvalidJson, and InvalidRequest."""
     return read(body, model, stream=False, counting=True)
 
