@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from proxy.ai.middle.answer import Answer, Choice, Fault, Finish, Usage
 from proxy.ai.middle.parts import Citation, Part, Refusal, Text, Thinking, ToolCall
@@ -195,8 +195,5 @@ def merged(before: Usage | None, now: Usage) -> Usage:
     """The later report, with what only the earlier one says."""
     if before is None:
         return now
-    values = {
-        name: getattr(before, name) if (value := getattr(now, name)) is None else value
-        for name in Usage.__struct_fields__
-    }
-    return Usage(**values)
+    both = zip(astuple(before), astuple(now), strict=True)
+    return Usage(*[early if late is None else late for early, late in both])

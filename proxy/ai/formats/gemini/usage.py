@@ -75,8 +75,11 @@ def usage_of(counts: Counts) -> Usage | None:
 
 
 def _of(details: list[Detail], modality: str) -> int | None:
-    found = [detail.token_count for detail in details if detail.modality == modality]
-    return sum(found) if found else None
+    total: int | None = None
+    for detail in details:
+        if detail.modality == modality:
+            total = (total or 0) + detail.token_count
+    return total
 
 
 def written(usage: Usage) -> dict[str, Any]:
