@@ -17,7 +17,7 @@ import msgspec
 from django_tenants.utils import tenant_context
 
 from catalog import ai_routing, models, selectors
-from catalog.limits.policies import Policies, by_place, tier_policies
+from catalog.limits.policies import Policies, by_place, fallbacks, tier_policies
 from contract import policies
 from contract import snapshot as contract
 from contract.presets import preset_of
@@ -40,9 +40,8 @@ def compile_snapshot(tenant: Tenant, version: int) -> contract.TenantSnapshot:
         }
         applications = list(models.Application.objects.filter(enabled=True).order_by("id"))
         limits = by_place()
-        ai_models, providers = _models(
-            apis, {prompt.published_version.model_id for prompt in prompts}
-        )
+        needed = {prompt.published_version.model_id for prompt in prompts}
+        ai_models, providers = _models(apis, needed | fallbacks(limits))
         return contract.TenantSnapshot(
             format=contract.FORMAT,
             tenant_id=str(tenant.pk),

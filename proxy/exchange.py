@@ -93,6 +93,8 @@ class Exchange:
     """The digest of whom it is made for, where a limit for each end user applies."""
     asked: tuple[ModelRuntime, bytes, str] | None = None
     """The model that an AI call names, its body, and the ability it needs."""
+    instead: tuple[ModelRuntime, str] | None = None
+    """The model that is asked in its place, and why."""
     added_headers: Headers | None = None
     status: int = 0
     error_code: str = ""

@@ -73,7 +73,8 @@ class LimitInline(CatalogInline):
     model = Limit
     formset = LimitFormSet
     verbose_name = "limit"
-    fields = ["measure", "amount", "currency", "window", "per", "mode"]
+    fields = ["measure", "amount", "currency", "window", "per", "mode", "then", "fallback"]
+    autocomplete_fields = ["fallback"]
 
 
 def limits_inline(place: str, without: str) -> type[LimitInline]:

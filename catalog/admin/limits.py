@@ -77,9 +77,23 @@ class LimitAdmin(CatalogAdmin):
     list_select_related = PLACES
     list_before_template = "admin/catalog/tier_limits.html"
     search_fields = ["plan__name", "application__name", "key__name", "key__prefix", "api__name"]
-    autocomplete_fields = ["plan", "application", "key", "api"]
+    autocomplete_fields = ["plan", "application", "key", "api", "fallback"]
     fieldsets = [
-        (None, {"fields": ["measure", "amount", "currency", "window", "per", "mode"]}),
+        (
+            None,
+            {
+                "fields": [
+                    "measure",
+                    "amount",
+                    "currency",
+                    "window",
+                    "per",
+                    "mode",
+                    "then",
+                    "fallback",
+                ]
+            },
+        ),
         (
             "Set on",
             {

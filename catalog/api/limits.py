@@ -14,7 +14,7 @@ from catalog.models import Limit
 from catalog.models.limits import PLACES
 from catalog.services import limits
 
-_FIELDS = ["measure", "amount", "currency", "window", "per", "mode"]
+_FIELDS = ["measure", "amount", "currency", "window", "per", "mode", "then", "fallback"]
 
 
 class AmountField(serializers.DecimalField):

@@ -36,11 +36,14 @@ def problems(snapshot: TenantSnapshot) -> Iterator[str]:
         )
         for row in rows
     }
+    models = {model.id for model in snapshot.models}
     users = {api.id for api in snapshot.apis if api.user_from}
     for place, place_id, limit in placed(snapshot):
         where = f"A limit on {limit.measure} of {names.get(place_id, f'the API key {place_id}')}"
         for problem in _contradictions(limit):
             yield f"{where} {problem}."
+        if limit.then == "cheaper" and limit.fallback not in models:
+            yield f"{where} drops to a model that is not there."
         if limit.scope not in _SCOPES[place]:
             yield f"{where} cannot be counted for each {limit.scope}."
         elif place == "api" and limit.scope == "user" and place_id not in users:
@@ -50,6 +53,8 @@ def problems(snapshot: TenantSnapshot) -> Iterator[str]:
 def _contradictions(limit: Limit) -> Iterator[str]:
     if limit.amount < 1:
         yield "lets nothing through"
+    if limit.then == "cheaper" and limit.measure != "cost":
+        yield "drops to another model, which only one on cost can"
     if limit.measure == "concurrency":
         if limit.window or limit.period:
             yield "counts calls at once, which have neither a window nor a period"

@@ -50,6 +50,12 @@ def by_place() -> Policies:
     return found
 
 
+def fallbacks(found: Policies) -> set[UUID]:
+    """The models that are asked where a budget is used up."""
+    limits = [one for each in found.values() for one in each if isinstance(one, policies.Limit)]
+    return {UUID(one.fallback) for one in limits if one.fallback}
+
+
 def limit_policy(row: Limit) -> policies.Limit:
     """The limit as gateways are told it."""
     window, period = _WINDOWS[row.window]
@@ -61,6 +67,8 @@ def limit_policy(row: Limit) -> policies.Limit:
         scope=_scope(row),
         mode=row.mode,
         currency=row.currency or "USD",
+        then=row.then if row.fallback_id else "refuse",
+        fallback=str(row.fallback_id or ""),
     )
 
 

@@ -55,6 +55,10 @@ class Limit(Row):
         EXACT = "exact", "Exact"
         LEASED = "leased", "Leased"
 
+    class Then(models.TextChoices):
+        REFUSE = "refuse", "is refused"
+        CHEAPER = "cheaper", "is made to another model"
+
     # place -> what its calls may be counted by
     PERS = {
         "": (Per.ALL, Per.API, Per.APPLICATION, Per.KEY, Per.USER),
@@ -122,6 +126,23 @@ class Limit(Row):
         default=Mode.EXACT,
         help_text="Exact asks the counter for every call. Leased lets each gateway draw shares "
         "ahead, which costs less and may let a little more through.",
+    )
+    then = models.CharField(
+        "a call above it",
+        max_length=7,
+        choices=Then,
+        default=Then.REFUSE,
+        help_text="Above a limit on cost another model can be asked, until there is room again; "
+        "all other limits hold for it, and what it costs is not counted here.",
+    )
+    fallback = models.ForeignKey(
+        "catalog.AIModel",
+        verbose_name="the other model",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Without it, or where it cannot do what the call asks for, calls are refused.",
     )
 
     class Meta:
@@ -191,6 +212,14 @@ class Limit(Row):
             found.append(("currency", "missing", "Say in which currency, like USD."))
         if measure != measure.COST and self.currency:
             found.append(("currency", "no_currency", "Only a cost has a currency: leave it empty."))
+        if self.then == self.Then.CHEAPER and measure != measure.COST:
+            found.append(
+                ("then", "only_cost", "Only above a limit on cost is another model asked.")
+            )
+        elif self.then == self.Then.CHEAPER and self.fallback is None:
+            found.append(("fallback", "missing", "Say which model is asked then."))
+        elif self.then != self.Then.CHEAPER and self.fallback is not None:
+            found.append(("fallback", "refused", "Calls are refused here: choose no model."))
         if self.per not in self.PERS[self.place]:
             allowed = ", ".join(self.Per(per).label for per in self.PERS[self.place])
             found.append(("per", "not_here", f"Here a limit can be counted for {allowed}."))

@@ -39,6 +39,10 @@ class Limit(Struct, frozen=True, gc=False, tag="limit"):
     killed has used of its shares since its last report: a quarter of a second's use, and
     at most a twentieth of ``amount``. While units lie idle in one worker's share, for up to
     a second, another worker may refuse calls.
+
+    ``then``: what becomes of a call that a limit on cost does not let through. ``cheaper``: it is
+    made to the model ``fallback`` in place of the one it names, under all limits but those that
+    say the same; what it costs is not counted against these.
     """
 
     measure: Measure
@@ -48,6 +52,8 @@ class Limit(Struct, frozen=True, gc=False, tag="limit"):
     scope: Scope = "subscription"
     mode: Literal["exact", "leased"] = "exact"
     currency: str = "USD"
+    then: Literal["refuse", "cheaper"] = "refuse"
+    fallback: str = ""
 
 
 class BodyLimit(Struct, frozen=True, gc=False, tag="body_limit"):

@@ -74,6 +74,8 @@ def candidates(
     exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
 ) -> Iterable[Candidate]:
     """Each deployment once at most, as long as the caller asks for another."""
+    if exchange.instead is not None:
+        return _chosen(exchange, gateway, exchange.instead[0], asking, exchange.instead[1])
     if not model.plain:
         return _chosen(exchange, gateway, model, asking)
     if len(model.order) == 1 and not gateway.health.circuits:
@@ -99,12 +101,13 @@ def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Ca
 
 
 def _chosen(
-    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking, why_it: str = ""
 ) -> Iterator[Candidate]:
+    """``why_it``: why the model is asked, where it is not the one that was named."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
     wants = Wants(asking)
     asking.tokens = wants.estimate.tokens
-    left = [(model, "")]
+    left = [(model, why_it)]
     tried: set[str] = set()
     while left and len(tried) < MOST_MODELS:
         current, how = left.pop(0)

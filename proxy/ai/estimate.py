@@ -92,12 +92,16 @@ def of(exchange: Exchange) -> Estimate | None:
     """None for a call that asks no model."""
     if exchange.asked is not None:
         model, body, ability = exchange.asked
+        if exchange.instead is not None:
+            model = exchange.instead[0]
         output = output_tokens(body) if ability == "chat" else 0
         return Estimate(input_tokens(body), output, _prices(model))
     api, tenant = exchange.api, exchange.tenant
     if api is None or tenant is None or api.prompt is None:
         return None
     prompted = tenant.models_by_id.get(api.prompt.prompt.model_id)
+    if exchange.instead is not None:
+        prompted = exchange.instead[0]
     return Estimate(
         _prompt_tokens(api.prompt, UNDECLARED if exchange.length is None else exchange.length),
         output_tokens(_encode(api.prompt.prompt.parameters)),

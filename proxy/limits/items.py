@@ -54,6 +54,8 @@ class Item(Struct, eq=False):
     time_zone: str = "UTC"
     scope: str = ""
     name: str = ""
+    fallback: str = ""
+    """Id of the model that is asked where this one lets a call not through."""
     _counter: Counter | None = None
 
     @property

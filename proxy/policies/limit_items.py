@@ -36,13 +36,20 @@ class Rules:
     def __bool__(self) -> bool:
         return bool(self._configs)
 
-    def items(self, key_id: str = "", user: str = "") -> tuple[Item, ...]:
+    @property
+    def drops(self) -> bool:
+        """There are limits that do not refuse a call where another model can be asked."""
+        return any(config.then == "cheaper" for _, config, _ in self._configs)
+
+    def items(self, key_id: str = "", user: str = "", *, hard: bool = False) -> tuple[Item, ...]:
         """Of limits that count the same, only the tightest; exact if one of them is.
 
-        ``user`` is the digest of an end user.
+        ``user`` is the digest of an end user; ``hard``: only of limits that refuse.
         """
         found: dict[tuple[str, str, int, str, str], Item] = {}
         for level, config, shared in self._configs:
+            if hard and config.then == "cheaper":
+                continue
             item = shared or self._item(level, config, key_id, user)
             same = (item.measure, item.subject, item.window, item.period, item.currency)
             known = found.setdefault(same, item)
@@ -72,6 +79,7 @@ class Rules:
             time_zone=place.time_zone,
             scope=config.scope,
             name=_name(level, config),
+            fallback=config.fallback if config.then == "cheaper" else "",
         )
 
     def _origin(self, level: str) -> str:

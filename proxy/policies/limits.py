@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from contract.keys import user_digest
 from contract.policies import Limit
-from proxy.limits import AnyLimiter, Held, Item, Limits, Verdict
+from proxy.limits import UNKNOWN, AnyLimiter, Held, Item, Limits, Verdict
 from proxy.limits.errors import LimitsUnavailable
 from proxy.policies import end_user
 from proxy.policies.limit_fields import tell
@@ -35,10 +35,12 @@ class Bound(Limits):
     ``check`` is the step of plain ones: the commonest, and so the shortest.
     """
 
-    __slots__ = ("told", "user")
+    __slots__ = ("hard", "told", "user")
 
-    def __init__(self, items: tuple[Item, ...], user: str = "") -> None:
+    def __init__(self, items: tuple[Item, ...], user: str = "", hard: Bound | None = None) -> None:
+        """``hard`` are those of them that refuse, where some let another model be asked."""
         super().__init__(items)
+        self.hard = hard
         self.told = tell(items)
         self.user = user
 
@@ -57,8 +59,13 @@ def compile(configs: list[tuple[str, Limit]], place: Place) -> Step | None:  # n
         return None
     if rules.by_key or rules.by_user:
         return _bound_step(rules, place)
-    bound = Bound(rules.items())
+    bound = _bind(rules)
     return bound.check if bound.plain else _step(bound)
+
+
+def _bind(rules: Rules, key: str = "", user: str = "") -> Bound:
+    hard = rules.items(key, user, hard=True) if rules.drops else ()
+    return Bound(rules.items(key, user), user, Bound(hard, user) if hard else None)
 
 
 def _step(bound: Bound) -> Step:
@@ -78,7 +85,7 @@ def _bound_step(rules: Rules, place: Place) -> Step:
         bound = known.get((rules, key, user))
         if bound is None:
             digest = user_digest(user) if rules.by_user else ""
-            bound = Bound(rules.items(key, digest), digest)
+            bound = _bind(rules, key, digest)
             if len(user) <= _LONGEST_NAME:
                 known[rules, key, user] = bound
                 if len(known) > MOST_BOUND:
@@ -123,10 +130,27 @@ async def _wait(
     if verdict.allowed:
         bound.told.allow(exchange, verdict)
         return
+    item = bound.items[verdict.tight]
+    if item.fallback and verdict.wait != UNKNOWN and _dropped(exchange, item):
+        exchange.reservation = None
+        if bound.hard is not None and (further := admit(exchange, limiter, bound.hard)) is not None:
+            await further
+        return
     limiter.counts.refusals += 1
     reservation = exchange.reservation
     units = bound.ones if reservation is None else reservation.held.units
     raise bound.told.refusal(bound.items, verdict, units)
+
+
+def _dropped(exchange: Exchange, item: Item) -> bool:
+    """Whether the limit's other model can be asked; it is to be, then."""
+    tenant, asked = exchange.tenant, exchange.asked
+    model = None if tenant is None else tenant.models_by_id.get(item.fallback)
+    ability = "chat" if asked is None else asked[2]
+    if model is None or not model.deployments or ability not in model.model.abilities:
+        return False
+    exchange.instead = model, f"budget {item.name} is used up; "
+    return True
 
 
 def _away(limiter: AnyLimiter, limits: Limits) -> None:

@@ -43,6 +43,9 @@ def limit(**fields):
         ({"per": "subscription"}, {"per"}),
         ({"per": "plan"}, {"per"}),
         ({"mode": "roughly"}, {"mode"}),
+        ({"then": "cheaper"}, {"then"}),
+        ({"then": "dearer"}, {"then"}),
+        ({"measure": "cost", "currency": "USD", "then": "cheaper"}, {"fallback"}),
     ],
 )
 def test_what_cannot_be_counted_is_refused_at_its_field(in_alice, fields, at):

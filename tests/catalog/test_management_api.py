@@ -209,6 +209,8 @@ def test_a_limit_from_first_to_last(call, program, application, plan):
         ({"amount": "0.5", "window": "hour"}, {"amount"}),
         ({"amount": 10, "window": "hour", "per": "subscription"}, {"per"}),
         ({"amount": 10, "window": "hour", "plan": "x"}, {"plan"}),
+        ({"amount": 10, "window": "hour", "then": "cheaper"}, {"then"}),
+        ({"amount": 10, "window": "hour", "fallback": "x"}, {"fallback"}),
     ],
 )
 def test_a_limit_that_cannot_be_is_refused_by_field(call, application, body, fields):

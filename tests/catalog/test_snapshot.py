@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from catalog import models
 from catalog.models import (
     AIModel,
     Api,
@@ -23,6 +24,7 @@ from catalog.models import (
     Upstream,
 )
 from catalog.services import access, ai, apis, prompts
+from catalog.services.limits import save_limit
 from catalog.snapshot import CATCH_ALL, compile_snapshot
 from catalog.snapshot_checks import problems
 from contract import snapshot as contract
@@ -273,6 +275,31 @@ def test_a_model_that_others_are_compared_with_is_there_though_nobody_may_call_i
     dear.enabled = False
     dear.save()
     assert {row.name: row for row in compiled().models}["fast"].routing.compare_with == ""
+
+
+def test_a_budget_names_the_model_that_is_asked_when_it_is_used_up(model, provider, compiled):
+    ai.set_credential(provider=provider, secret="sk-0123456789abcdef")
+    small = AIModel.objects.create(name="small", abilities=["chat"])
+    budget = {"measure": "cost", "currency": "USD", "window": "calendar_month", "amount": 5}
+    save_limit(limit=models.Limit(**budget, then="cheaper", fallback=small))
+    got = compiled()
+    policy = next(one for one in got.policies if one.measure == "cost")
+    assert (policy.then, policy.fallback) == ("cheaper", str(small.pk))
+    assert {one.name for one in got.models} == {"fast", "small"}
+    assert problems(got) == []
+    without = tuple(one for one in got.models if one.name != "small")
+    assert any(
+        "A limit on cost of the tenant drops to a model that is not there" in problem
+        for problem in problems(msgspec.structs.replace(got, models=without))
+    )
+    calls = Limit("calls", 5, then="cheaper", fallback=str(small.pk), scope="tenant")
+    assert any(
+        "which only one on cost can" in problem
+        for problem in problems(msgspec.structs.replace(got, policies=(calls,)))
+    )
+    small.delete()
+    policy = next(one for one in compiled().policies if one.measure == "cost")
+    assert (policy.then, policy.fallback) == ("refuse", "")
 
 
 def test_an_unknown_price_is_not_zero(model, provider, compiled):

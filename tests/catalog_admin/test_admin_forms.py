@@ -175,7 +175,7 @@ def test_an_upstream_needs_a_target(client: Any, ours: Any, in_alice: Any) -> No
 def limit_row(**given: str) -> dict[str, str]:
     return {
         "measure": "calls", "currency": "", "window": "minute", "per": "subscription",
-        "mode": "exact",
+        "mode": "exact", "then": "refuse",
     } | given  # fmt: skip
 
 

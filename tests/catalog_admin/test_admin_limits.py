@@ -36,7 +36,7 @@ def published(ours: Any, alice_tenant: Any, alice: Any) -> Any:
 def form(**given: str) -> dict[str, str]:
     return {
         "measure": "calls", "amount": "10", "currency": "", "window": "minute", "per": "all",
-        "mode": "exact",
+        "mode": "exact", "then": "refuse",
     } | given  # fmt: skip
 
 
