@@ -58,6 +58,8 @@ def _measured(
 ) -> Iterator[dict]:
     """A row for each case, with ``problem`` in place of figures where there are none."""
     cases = [case for case in CASES if case.ai or not subject.ai_only]
+    if not subject.translates:
+        cases = [case for case in cases if not case.translated]
     wanted = [case for case in cases if not options.case or case.name in options.case]
     shares = [name for name in STEADY if not options.case or name in options.case]
     try:

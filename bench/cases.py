@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 API_KEY = "hub_bench-key-000000000000000000000000"
 MODEL = "bench-chat"
+TRANSLATED = "bench-claude"
+"""A model whose provider speaks Anthropic's format."""
 CHUNKS = 50
 STREAMS = 400
 """Paced streams that are open at once."""
@@ -23,10 +25,10 @@ def _json_of(size: int, document: dict, key: str) -> bytes:
     return json.dumps({**document, key: _text(size - bare)}).encode()
 
 
-def _question(answer: str, *, stream: bool = False) -> bytes:
+def _question(answer: str, *, stream: bool = False, model: str = MODEL) -> bytes:
     """About 2 KB. The words in parentheses tell the upstream which answer to give."""
     document = {
-        "model": MODEL,
+        "model": model,
         "messages": [
             {"role": "system", "content": _text(300)},
             {"role": "user", "content": f"(answer: {answer}) {_text(1530)}"},
@@ -54,6 +56,35 @@ def _stream(count: int) -> tuple[bytes, ...]:
     return (*texts, end, _chunk([], usage=USAGE) + b"data: [DONE]\n\n")
 
 
+def _event(kind: str, **more: object) -> bytes:
+    """One of Anthropic's."""
+    data = json.dumps({"type": kind, **more}, separators=(",", ":"))
+    return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+def _claude_stream(count: int) -> tuple[bytes, ...]:
+    """The text of ``_stream`` in as many events of Anthropic's; two of them begin it, three end
+    it."""
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": TRANSLATED}
+    message |= {"content": [], "stop_reason": None, "stop_sequence": None}
+    message["usage"] = {"input_tokens": 463, "output_tokens": 1}
+    text = _text(6 * (count - 2))
+    pieces = [text[n * 7 : n * 7 + 7] for n in range(count - 6)]
+    pieces.append(text[7 * (count - 6) :])
+    end = {"stop_reason": "end_turn", "stop_sequence": None}
+    return (
+        _event("message_start", message=message),
+        _event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        *(
+            _event("content_block_delta", index=0, delta={"type": "text_delta", "text": piece})
+            for piece in pieces
+        ),
+        _event("content_block_stop", index=0),
+        _event("message_delta", delta=end, usage={"output_tokens": 175}),
+        _event("message_stop"),
+    )
+
+
 USAGE = {"prompt_tokens": 463, "completion_tokens": 175, "total_tokens": 638}
 REST_ANSWER = _json_of(600, {"id": 17, "city": "Lisbon", "ok": True}, "note")
 REST_ORDER = _json_of(10_240, {"id": 17, "city": "Lisbon", "lines": [1, 2, 3]}, "note")
@@ -71,6 +102,18 @@ CHAT_ANSWER = json.dumps(
             }
         ],
         "usage": USAGE,
+    }
+).encode()
+CLAUDE_ANSWER = json.dumps(
+    {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": TRANSLATED,
+        "content": [{"type": "text", "text": _text(700)}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 463, "output_tokens": 175},
     }
 ).encode()
 STREAM = _stream(CHUNKS)
@@ -95,6 +138,12 @@ REPLIES = {
     "paced": Reply(STREAM, stream=True, pace=0.02),
     "held": Reply(_stream(8), stream=True, pace=4.0),
 }
+CLAUDE_REPLIES = {
+    "whole": Reply((CLAUDE_ANSWER,)),
+    "stream": Reply(_claude_stream(CHUNKS), stream=True),
+    "paced": Reply(_claude_stream(CHUNKS), stream=True, pace=0.02),
+}
+"""The same, as Anthropic says it."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +165,9 @@ class Case:
     headers: dict[str, str] = field(default_factory=dict)
     varied: bool = False
     """No two calls in a row have the same header fields."""
+    translated: bool = False
+    """The provider speaks Anthropic's format and the caller OpenAI's, so that the meaning of the
+    answer counts."""
 
     def requests(self, port: int, headers: dict[str, str]) -> list[bytes]:
         """What is sent in turn."""
@@ -135,12 +187,13 @@ class Case:
 
 def _chat(name: str, reply: str, **options) -> Case:
     stream = REPLIES[reply].stream
+    model = TRANSLATED if options.get("translated") else MODEL
     return Case(
         name,
         "POST",
         "/v1/chat/completions",
         b"".join(REPLIES[reply].pieces),
-        _question(reply, stream=stream),
+        _question(reply, stream=stream, model=model),
         ai=True,
         chunks=len(REPLIES[reply].pieces),
         **options,
@@ -155,6 +208,8 @@ CASES = [
     _chat("chat-2KB-1KB", "whole"),
     _chat("chat-stream-50", "stream"),
     _chat("chat-stream-50-20ms", "paced", connections=STREAMS, spread=1.0),
+    _chat("chat-translated", "whole", translated=True),
+    _chat("chat-translated-stream-50", "stream", translated=True),
 ]
 HELD_STREAM = _chat("chat-stream-held", "held", spread=2.0)
 """Open for half a minute; not part of the table."""

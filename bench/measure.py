@@ -119,8 +119,10 @@ def job(port: int, requests: list[bytes], answer: bytes, *, rewritten: bool = Fa
 
 
 def _job(subject: Subject, running: Running, case: Case) -> dict[str, Any]:
-    requests = case.requests(running.port, subject.headers(running.upstream))
-    return job(running.port, requests, case.answer, rewritten=subject.rewrites)
+    headers = subject.headers(running.upstream) | (subject.translating if case.translated else {})
+    rewritten = subject.rewrites or case.translated
+    requests = case.requests(running.port, headers)
+    return job(running.port, requests, case.answer, rewritten=rewritten)
 
 
 class Load:

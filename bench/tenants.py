@@ -17,7 +17,7 @@ from uuid import UUID
 
 import redis
 
-from bench.cases import API_KEY, MODEL
+from bench.cases import API_KEY, MODEL, TRANSLATED
 from contract import keys
 from contract.policies import Limit
 from contract.snapshot import (
@@ -80,8 +80,11 @@ def small(*upstream_ports: int) -> TenantSnapshot:
             Subscription(f"s-{api}", "a", api, "p", "approved")
             for api in (*(f"r{n}" for n in places), "ai")
         ),
-        providers=(_provider("v", upstream_ports[0]),),
-        models=(_model("m", "ai", "v"),),
+        providers=(
+            _provider("v", upstream_ports[0]),
+            Provider("w", "bench", "anthropic", f"http://127.0.0.1:{upstream_ports[0]}"),
+        ),
+        models=(_model("m", "ai", "v"), _model("n", "ai", "w", TRANSLATED)),
     )
 
 
@@ -177,9 +180,10 @@ def _provider(provider_id: str, port: int) -> Provider:
     return Provider(provider_id, "bench", "openai", f"http://127.0.0.1:{port}/v1")
 
 
-def _model(model_id: str, api_id: str, provider_id: str) -> AIModel:
-    deployment = Deployment("d", provider_id, MODEL, prices=Prices(150_000, 600_000))
-    return AIModel(model_id, MODEL, (api_id,), (deployment,))
+def _model(model_id: str, api_id: str, provider_id: str, name: str = MODEL) -> AIModel:
+    prices = Prices(150_000, 600_000)
+    deployment = Deployment(f"d-{provider_id}", provider_id, name, prices=prices)
+    return AIModel(model_id, name, (api_id,), (deployment,))
 
 
 def _id(tenant: int, kind: int, place: int) -> str:

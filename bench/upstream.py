@@ -1,8 +1,9 @@
 """The upstream behind every subject: answers each case from memory, as cheaply as it can.
 
 A path that ends in ``/item`` is the REST service, one that ends in ``/chat/completions`` the
-AI provider, which answers as the question says. A body that is not the one that was sent is
-answered with 400. Calls come one at a time on a connection, as all the subjects send them.
+AI provider, which answers as the question says, and ``/messages`` one that speaks Anthropic's
+format. A body that is not the one that was sent is answered with 400. Calls come one at a time on
+a connection, as all the subjects send them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 
 import uvloop
 
-from bench.cases import REPLIES, REST_ANSWER, REST_ORDER, Reply
+from bench.cases import CLAUDE_REPLIES, REPLIES, REST_ANSWER, REST_ORDER, Reply
 
 _length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
 _chunked = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE).search
@@ -39,7 +40,10 @@ def _writes(reply: Reply) -> list[bytes]:
 ITEM = whole(REST_ANSWER)
 WRONG_BODY = whole(b"This is not the body that was sent.", "400 Bad Request")
 MISSING = whole(b"", "404 Not Found")
-CHATS = {name.encode(): (_writes(reply), reply.pace) for name, reply in REPLIES.items()}
+CHATS = {
+    path: {name.encode(): (_writes(reply), reply.pace) for name, reply in replies.items()}
+    for path, replies in ((b"/chat/completions", REPLIES), (b"/messages", CLAUDE_REPLIES))
+}
 
 
 class Upstream(asyncio.Protocol):
@@ -69,12 +73,13 @@ class Upstream(asyncio.Protocol):
         if target.endswith(b"/item"):
             right = target.startswith(b"GET ") or data[head_end:] == REST_ORDER
             self.transport.write(ITEM if right else WRONG_BODY)
-        elif target.endswith(b"/chat/completions"):
+        elif target.endswith(tuple(CHATS)):
             wanted = _wanted(data, head_end)
             if wanted is None:
                 self.transport.write(WRONG_BODY)
             else:
-                self._send(*CHATS[wanted[1]])
+                path = next(path for path in CHATS if target.endswith(path))
+                self._send(*CHATS[path][wanted[1]])
         else:
             self.transport.write(MISSING)
 

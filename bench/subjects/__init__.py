@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -33,10 +33,13 @@ class Subject:
     start: Callable[[int, Path], AbstractContextManager[Running]]
     headers: Callable[[int], dict[str, str]] = no_headers
     """What its callers send besides the case's own headers; takes the upstream's port."""
+    translating: Mapping[str, str] = field(default_factory=dict)
+    """What they send besides where the provider speaks another format."""
     checks_keys: bool = False
     ai_only: bool = False
     rewrites: bool = False
     """Whether it writes an AI provider's JSON anew."""
+    translates: bool = False
     connections: int | None = None
     """At most so many at once, where more would only make a slow subject slower."""
     steady: bool = False

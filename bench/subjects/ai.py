@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import peers
-from bench.cases import MODEL
+from bench.cases import MODEL, TRANSLATED
 from bench.subjects import Running, Subject
 from bench.subjects.processes import free_port, serving
 
@@ -22,11 +22,18 @@ _CLOSED = "http://127.0.0.1:9"
 @contextmanager
 def _litellm(upstream: int, work: Path) -> Iterator[Running]:
     port, conf = free_port(), work / "litellm.yaml"
-    model = {"model": f"openai/{MODEL}", "api_base": f"http://127.0.0.1:{upstream}/v1"}
+    address = f"http://127.0.0.1:{upstream}"
+    models = {
+        MODEL: {"model": f"openai/{MODEL}", "api_base": f"{address}/v1"},
+        TRANSLATED: {"model": f"anthropic/{TRANSLATED}", "api_base": address},
+    }
     conf.write_text(
         json.dumps(
             {
-                "model_list": [{"model_name": MODEL, "litellm_params": model | {"api_key": "-"}}],
+                "model_list": [
+                    {"model_name": name, "litellm_params": model | {"api_key": "-"}}
+                    for name, model in models.items()
+                ],
                 "general_settings": {"master_key": MASTER_KEY},
                 "litellm_settings": {"telemetry": False, "drop_params": True},
             }
@@ -66,6 +73,7 @@ LITELLM = Subject(
     checks_keys=True,
     ai_only=True,
     rewrites=True,
+    translates=True,
     connections=8,
 )
 PORTKEY = Subject(
@@ -77,8 +85,10 @@ PORTKEY = Subject(
         "x-portkey-provider": "openai",
         "x-portkey-custom-host": f"http://127.0.0.1:{upstream}/v1",
     },
+    translating={"x-portkey-provider": "anthropic"},
     ai_only=True,
     rewrites=True,
+    translates=True,
     connections=16,
 )
 

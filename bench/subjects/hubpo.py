@@ -84,5 +84,6 @@ HUBPO = Subject(
     checks="key, subscription, exact plan limit in Valkey, durable usage record",
     start=_start,
     checks_keys=True,
+    translates=True,
     steady=True,
 )
