@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from decimal import Decimal
+from time import time
 from uuid import UUID
 
 from django.db.models import QuerySet
+from msgspec.structs import replace
 
 from catalog import models
+from catalog.library import prices_known
 from catalog.models.prices import PRICE_FIELDS, PriceColumns
 from catalog.models.routing import Strategy
 from contract import routing as contract
@@ -50,6 +53,23 @@ def prices(row: PriceColumns, since: int = 0) -> Prices:
         for step in row.price_steps
     )
     return Prices(**units, currency=row.currency, steps=steps, since=since)
+
+
+def standing(row: models.Deployment, moment: float) -> tuple[Prices, list[Prices]]:
+    """The prices that hold at the moment, a Unix time, and those to come. Asks for
+    ``price_changes``."""
+    changes = [prices(one, int(one.since.timestamp())) for one in row.price_changes.all()]
+    past = [each for each in changes if each.since <= moment]
+    current = past[-1] if past else prices(row)
+    return replace(current, since=0), [each for each in changes if each.since > moment]
+
+
+def price_known(row: models.Deployment, currency: str | None = None) -> bool:
+    """Whether calls to it have a cost now, in this currency or any. Asks for ``price_changes`` and
+    ``model``."""
+    current, _ = standing(row, time())
+    known = prices_known(current, row.model.abilities)
+    return known and currency in (None, current.currency)
 
 
 def micros(price: Decimal | None) -> int | None:

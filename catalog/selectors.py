@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable
 from itertools import combinations
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from catalog.ai_routing import price_known
 from catalog.models import Api, Deployment, Limit, Publication, Route, Subscription
 from tenants.models import Domain
 
@@ -59,17 +60,11 @@ def overlapping_routes(routes: Iterable[Route]) -> list[str]:
 
 def unpriced_models(currency: str) -> list[str]:
     """Names of the models that a budget in this currency refuses: what they cost is unknown."""
-    unknown = (
-        ~Q(currency=currency)
-        | Q(input_price=None)
-        | Q(output_price=None, model__abilities__contains=["chat"])
-    )
     deployments = Deployment.objects.filter(
-        unknown, enabled=True, model__enabled=True, provider__enabled=True
+        enabled=True, model__enabled=True, provider__enabled=True
     )
-    return list(
-        deployments.order_by("model__name").values_list("model__name", flat=True).distinct()
-    )
+    rows = deployments.select_related("model").prefetch_related("price_changes")
+    return sorted({row.model.name for row in rows if not price_known(row, currency)})
 
 
 def apis_without_users(limit: Limit) -> list[str]:

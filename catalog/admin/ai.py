@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from catalog.admin import unpriced
 from catalog.admin.addresses import KEY_PLACEHOLDER, curl_line, gateway_address
 from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline, unwrapped
 from catalog.admin.deeds import Deed, add_refusal
@@ -241,7 +242,7 @@ class AIModelForm(CatalogForm):
 @register(AIModel, site=tenant_site)
 class AIModelAdmin(CatalogAdmin):
     form = AIModelForm
-    list_display = ["name", "can_do", "places", "offered_through", "state"]
+    list_display = ["name", "can_do", "places", "price", "offered_through", "state"]
     list_filter = ["enabled"]
     search_fields = ["name", "description"]
     fields = ["name", "description", "abilities", "apis", "enabled"]
@@ -249,7 +250,7 @@ class AIModelAdmin(CatalogAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         enabled = Q(deployments__enabled=True, deployments__provider__enabled=True)
-        query = super().get_queryset(request).prefetch_related("apis")
+        query = super().get_queryset(request).prefetch_related("apis", *unpriced.PREFETCH)
         return query.annotate(in_use=Count("deployments", filter=enabled))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -271,7 +272,8 @@ class AIModelAdmin(CatalogAdmin):
         facts = [{"label": "Called as", "value": obj.name, "copyable": True}]
         if AIModel.Ability.CHAT in obj.abilities:
             facts.append({"label": "Try it", "value": self._curl(request, obj), "copyable": True})
-        note = "" if obj.in_use else "No deployment is in use, so calls are answered with an error."
+        idle = "No deployment is in use, so calls are answered with an error."
+        note = unpriced.note(obj) if obj.in_use else idle
         return {**super().panel(request, obj), "facts": facts, "note": note}
 
     def _curl(self, request: HttpRequest, obj: AIModel) -> str:
@@ -291,6 +293,10 @@ class AIModelAdmin(CatalogAdmin):
     @display(description="Deployments", ordering="in_use")
     def places(self, model: AIModel) -> str:
         return f"{model.in_use} in use" if model.in_use else "none in use"
+
+    @display(description="Price", label=unpriced.LABELS)
+    def price(self, model: AIModel) -> str:
+        return unpriced.label(model)
 
     @display(description="Offered through")
     def offered_through(self, model: AIModel) -> str:

@@ -130,17 +130,23 @@ class CatalogAdmin(DeedsMixin, ModelAdmin):
 
     @contextmanager
     def telling(self, request: HttpRequest) -> Iterator[list[Outcome]]:
-        """Warns of what was saved inside the block and could not be put into effect."""
-        with publishing.watch() as outcomes:
+        with tell(request) as outcomes:
             yield outcomes
-        if not outcomes or outcomes[-1].in_effect:
-            return
-        last = latest_publication()
-        where = ""
-        if last is not None:
-            url = reverse(f"{self.admin_site.name}:catalog_publication_change", args=[last.pk])
-            where = format_html('<a href="{}" class="underline">Open the publication</a>', url)
-        messages.warning(request, format_html("{} {}", outcomes[-1].message, where))
+
+
+@contextmanager
+def tell(request: HttpRequest) -> Iterator[list[Outcome]]:
+    """Warns of what was saved inside the block and could not be put into effect."""
+    with publishing.watch() as outcomes:
+        yield outcomes
+    if not outcomes or outcomes[-1].in_effect:
+        return
+    last = latest_publication()
+    where = ""
+    if last is not None:
+        url = reverse("admin:catalog_publication_change", args=[last.pk])
+        where = format_html('<a href="{}" class="underline">Open the publication</a>', url)
+    messages.warning(request, format_html("{} {}", outcomes[-1].message, where))
 
 
 def unwrapped(field: forms.Field | None) -> forms.Field | None:

@@ -89,7 +89,7 @@ class DeedsMixin:
             raise Http404
         if not self._may(request, deed, obj):
             raise PermissionDenied
-        after = _safe_next(request) or reverse(
+        after = safe_next(request) or reverse(
             f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change",
             args=[obj.pk],
         )
@@ -136,7 +136,8 @@ def add_refusal(form: forms.Form, error: ValidationError) -> None:
         form.add_error(field if field in form.fields else None, errors)
 
 
-def _safe_next(request: HttpRequest) -> str:
+def safe_next(request: HttpRequest) -> str:
+    """Where the request asks to go afterwards, if that is on this host."""
     target = request.POST.get("next") or request.GET.get("next") or ""
     safe = url_has_allowed_host_and_scheme(
         target, allowed_hosts={request.get_host()}, require_https=request.is_secure()

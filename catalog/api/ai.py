@@ -176,6 +176,7 @@ class DeploymentSerializer(ChildSerializer):
             "weight",
             "priority",
             "enabled",
+            "library",
             "region",
             "context_tokens",
             "max_output_tokens",

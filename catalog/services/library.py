@@ -20,6 +20,7 @@ from catalog.library import Entry
 from catalog.library_search import providers_for, vendor_ids
 from catalog.models import AIModel, Api, Deployment, PriceChange, Provider
 from catalog.models.prices import UNITS
+from catalog.price_checks import check_prices
 from catalog.services import ai, publishing
 from contract.snapshot import Prices
 
@@ -141,6 +142,7 @@ def columns(prices: Prices) -> dict[str, Any]:
 
 def _change(deployment: Deployment, prices: Prices, since: datetime) -> None:
     change = PriceChange(deployment=deployment, since=since, **columns(prices))
+    check_prices(change)
     change.full_clean()
     change.save()
 
@@ -180,7 +182,7 @@ def _update(row: Deployment, moment: float) -> Update | None:
         entry.provider_model != row.provider_model and row.provider.preset != "azure"
     ):
         return None
-    old, planned = _standing(row, moment)
+    old, planned = ai_routing.standing(row, moment)
     new = replace(entry.prices_at(moment), since=0)
     known = {each.since for each in planned}
     later = tuple(p for p in entry.prices if p.since > moment and p.since not in known)
@@ -190,16 +192,6 @@ def _update(row: Deployment, moment: float) -> Update | None:
         return None
     said = msgspec.msgpack.encode((str(row.pk), old, new, later))
     return Update(row, entry, old, new, later, hashlib.sha256(said).hexdigest()[:16])
-
-
-def _standing(row: Deployment, moment: float) -> tuple[Prices, list[Prices]]:
-    """What holds at the moment, and what is to come."""
-    changes = [
-        ai_routing.prices(one, int(one.since.timestamp())) for one in row.price_changes.all()
-    ]
-    past = [each for each in changes if each.since <= moment]
-    current = past[-1] if past else ai_routing.prices(row)
-    return replace(current, since=0), [each for each in changes if each.since > moment]
 
 
 def same(one: Prices, other: Prices) -> bool:
@@ -235,9 +227,3 @@ def update_prices(*, agreed: Mapping[UUID, str]) -> list[Update]:
     if chosen:
         publishing.changed()
     return chosen
-
-
-def price_known(row: Deployment) -> bool:
-    """Whether calls to it have a cost now. Asks for ``price_changes`` and ``model``."""
-    current, _ = _standing(row, timezone.now().timestamp())
-    return library.prices_known(current, row.model.abilities)

@@ -82,6 +82,15 @@ def usage() -> dict[str, Any]:
     )
 
 
+def model_library() -> Item:
+    return {
+        "title": "Model library",
+        "icon": "menu_book",
+        "link": reverse_lazy("library:index"),
+        "permission": _may_view("catalog", "aimodel"),
+    }
+
+
 def tenant_name(request: HttpRequest) -> str:
     return request.tenant.name
 
@@ -102,6 +111,7 @@ def tenant_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         group(
             "AI",
             page("Models", "neurology", "catalog.aimodel"),
+            model_library(),
             page("Providers", "cloud", "catalog.provider"),
         ),
         group(

@@ -21,9 +21,11 @@ from genai_prices.types import (
 )
 from msgspec.structs import replace
 
-from catalog import library, library_search
+from catalog import ai_routing, library, library_search, selectors
+from catalog.ai_routing import price_known
 from catalog.library_search import Search
 from catalog.models import AIModel, Api, Deployment, PriceChange, Provider
+from catalog.price_checks import check_prices
 from catalog.services import ai, apis
 from catalog.services import library as service
 from catalog.validators import validate_model_name
@@ -63,6 +65,10 @@ def test_each_can_be_a_deployment():
         validate_model_name(entry.provider_model)
         validate_model_name(service.name_for(entry))
         assert max(len(entry.provider_model), len(service.name_for(entry))) <= 120
+        for prices in entry.prices:
+            row = Deployment(**service.columns(prices))
+            check_prices(row)
+            assert service.same(ai_routing.prices(row), replace(prices, since=0))
 
 
 def test_presets_name_vendors_that_there_are():
@@ -335,9 +341,12 @@ def test_where_it_came_from_outlives_a_change_of_the_model(old, openai):
 def test_a_price_that_begins_makes_it_known(openai, offered):
     own = Deployment(provider=openai, provider_model="x")
     ai.save_model(model=AIModel(name="x", abilities=["chat"]), deployments=[own])
-    assert not service.price_known(own)
+    assert not price_known(own)
+    assert selectors.unpriced_models("USD") == ["x"]
     PriceChange.objects.create(deployment=own, since=timezone.now(), input_price=1, output_price=0)
-    assert service.price_known(Deployment.objects.get())
+    assert price_known(Deployment.objects.get())
+    assert selectors.unpriced_models("USD") == []
+    assert selectors.unpriced_models("EUR") == ["x"]
 
 
 def test_addresses_of_vendors_are_patterns_that_compile():

@@ -191,3 +191,36 @@ def test_clients_that_leave_take_no_database_connection_with_them(
             client.sendall(f"{head}\r\n\r\n".encode())
             time.sleep(0.02)
     assert Admin(platform_up).get("/apis/")["count"] >= 1
+
+
+def test_a_model_is_added_from_the_library_and_another_at_a_chosen_provider(
+    platform_up: dict[str, Any], page: Page
+) -> None:
+    admin = Admin(platform_up)
+    admin.post("/providers/", name="Groq", preset="groq")
+    for name in ("Anthropic", "Anthropic in Europe"):
+        admin.post("/providers/", name=name, preset="anthropic")
+    sign_in(page, platform_up["console"], platform_up["admin"])
+
+    page.goto(f"{platform_up['console']}/admin/library/")
+    page.get_by_label("Search", exact=True).fill("llama instant")
+    page.get_by_label("Provider").select_option("groq")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Search").click()
+    row = page.get_by_role("row").filter(has_text="llama-3.1-8b-instant")
+    with page.expect_navigation():
+        row.get_by_role("button").click()
+    expect(page.get_by_text("llama-3.1-8b-instant is added.")).to_be_visible()
+    expect(row.get_by_role("link", name="Added")).to_be_visible()
+
+    page.goto(f"{platform_up['console']}/admin/library/?vendor=anthropic&q=haiku+4.5")
+    page.get_by_role("link", name="Add Claude Haiku 4.5").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Provider").select_option(label="Anthropic in Europe")
+    dialog.get_by_role("textbox").fill("haiku")
+    with page.expect_navigation():
+        dialog.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("haiku is added.")).to_be_visible()
+    (deployment,) = admin.named("/models/", "haiku")["deployments"]
+    assert deployment["library"] == "anthropic/claude-haiku-4-5"
+    assert deployment["input_price"] is not None
