@@ -134,14 +134,14 @@ class Carried(Joined):
                 broken = error
             if broken is None and self.ended and self.fault is None:
                 return last + course.end()
+            if last:
+                await self._exchange.write(last)
             if await self._carry_on(broken):
-                if last:
-                    await self._exchange.write(last)
                 continue
             if broken is not None:
                 raise broken
             self.give_up()
-            return last + course.end()
+            return course.end()
 
     async def _carry_on(self, broken: UpstreamError | None) -> bool:
         """Whether somebody goes on, to whom the attempt was handed over."""

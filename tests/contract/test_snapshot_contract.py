@@ -7,6 +7,7 @@ import pytest
 
 from contract import snapshot
 from contract.policies import BodyLimit, Limit
+from contract.routing import Routing
 
 
 def a_snapshot(**changes: object) -> snapshot.TenantSnapshot:
@@ -60,3 +61,14 @@ def test_every_proper_prefix_of_a_blob_is_refused() -> None:
 def test_a_blob_of_another_format_is_refused_with_both_numbers() -> None:
     with pytest.raises(snapshot.SnapshotError, match=r"format 99.*reads 1"):
         snapshot.decode(snapshot.encode(a_snapshot(format=99)))
+
+
+def test_what_becomes_of_a_broken_stream_or_a_spent_budget_is_one_of_what_is_known() -> None:
+    model = snapshot.AIModel("m", "m", (), (), routing=Routing(on_break="continue"))
+    budget = Limit("cost", 5, then="cheaper", fallback="m")
+    blob = snapshot.encode(a_snapshot(models=(model,), policies=(budget,)))
+    assert snapshot.decode(blob).models[0].routing.on_break == "continue"
+    for known, unknown in ((b"continue", b"restarts"), (b"cheaper", b"dearest")):
+        assert blob.count(known) == 1
+        with pytest.raises(snapshot.SnapshotError):
+            snapshot.decode(blob.replace(known, unknown))

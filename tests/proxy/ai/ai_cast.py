@@ -220,6 +220,8 @@ def _carried() -> tuple[AIModel, ...]:
         _varied("carried", first, second, **both),
         _varied("carried-by-claude", second, claude, **both),
         _varied("claude-carried", claude, second, **both),
+        _varied("all-claude", claude, claude, **both),
+        _varied("carried-by-gemini", first, ("gemini-1", "gemini-real"), **both),
         _varied("carried-in-euros", first, second, **both | {"prices": Prices(1, 1, "EUR")}),
         model("carried-alone", first, routing=Routing(on_break="continue")),
     )

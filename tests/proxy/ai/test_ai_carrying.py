@@ -202,6 +202,59 @@ def test_an_anthropic_client_reads_one_message(web, provider, second, platform):
     )
 
 
+def test_between_anthropics_own_it_is_one_message_too(web, provider):
+    provider.answer = lambda asked: (
+        Reply([claude("Roses are ", "red, ", end=False)], abort=True, **STREAM)
+        if len(provider.asked) == 1
+        else Reply([claude(" violets", " blue.")], **STREAM)
+    )
+    answer = ask(web, "all-claude", "/v1/messages", max_tokens=100)
+    kinds = [one["type"] for one in events(answer)]
+    assert (kinds.count("message_start"), kinds.count("content_block_start")) == (1, 1)
+    assert kinds[-1] == "message_stop"
+    deltas = [one["delta"]["text"] for one in events(answer) if one["type"].endswith("block_delta")]
+    assert "".join(deltas) == "Roses are red, violets blue."
+    assert events(answer)[-2]["usage"] == {
+        "input_tokens": 80,
+        "output_tokens": 1 + about(b"Roses are red, ") + 6,
+    }
+    told = json.loads(provider.last.body)
+    assert told["messages"][-1]["role"] == "assistant"
+    assert told["max_tokens"] == 100 - 1 - about(b"Roses are red, ")
+
+
+def test_a_gemini_client_and_a_gemini_provider(web, provider, second):
+    said = {
+        "candidates": [
+            {
+                "content": {"role": "model", "parts": [{"text": " violets blue."}]},
+                "finishReason": "STOP",
+            }
+        ],
+        "usageMetadata": {"promptTokenCount": 30, "candidatesTokenCount": 4},
+    }
+    provider.answer = lambda asked: (
+        Reply([FIRST], abort=True, **STREAM)
+        if len(provider.asked) == 1
+        else Reply([sse(json.dumps(said))], **STREAM)
+    )
+    question = {"contents": [{"role": "user", "parts": [{"text": "A poem."}]}]}
+    answer = web.post(
+        "/v1beta/models/carried-by-gemini:streamGenerateContent?alt=sse", json=question
+    )
+    pieces = [
+        part["text"]
+        for one in events(answer)
+        for candidate in one.get("candidates", [])
+        for part in candidate.get("content", {}).get("parts", [])
+    ]
+    assert "".join(pieces) == "Roses are red, violets blue."
+    counts = events(answer)[-1]["usageMetadata"]
+    assert counts["candidatesTokenCount"] == about(b"Roses are red, ") + 4
+    told = json.loads(provider.last.body)["contents"]
+    assert [one["role"] for one in told] == ["user", "model", "user"]
+
+
 @pytest.mark.parametrize("path", ["/v1/responses", "/v2/chat"])
 def test_clients_of_other_formats_read_one_answer(web, provider, second, path):
     breaks_off(provider, FIRST)
