@@ -4,7 +4,6 @@ import."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
@@ -47,7 +46,7 @@ class Seen(Protocol):
 
 
 class Catalogue(Protocol):
-    def models(self, now: datetime) -> Sequence[Offered]: ...
+    def models(self) -> Sequence[Offered]: ...
 
     def seen(self, tenant_id: object) -> Mapping[str, Sequence[Seen]] | None: ...
 

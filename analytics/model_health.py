@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -105,8 +105,8 @@ class Overview:
     """Models that there are, whatever was asked for."""
     page: int
     pages: int
-    totals: Totals
-    """Of all lines of all pages."""
+    calls: int
+    """Of all models, also of those that ``Wanted`` leaves out."""
     covered: Range
     along: Axis
     step: timedelta
@@ -133,12 +133,17 @@ Lines without such a figure come last either way."""
 
 
 def overview(
-    tenant_id: UUID, rng: Range, filters: Filters, wanted: Wanted, now: datetime
+    tenant_id: UUID,
+    rng: Range,
+    filters: Filters,
+    wanted: Wanted,
+    trend: Sequence[str] = ("calls", "server_errors"),
 ) -> Overview:
     """Must be called in the tenant's schema. Filters by model, provider and deployment leave
-    other lines out; all others narrow the figures only."""
+    other lines out; all others narrow the figures only. ``trend``: the sums that its points have.
+    """
     filters = replace(filters, any_model=True)
-    offered = catalogue().models(now)
+    offered = catalogue().models()
     seen = catalogue().seen(tenant_id)
     covered = cover(rng)
     found = add_up(tenant_id, covered, filters, keys=["model_id", "deployment_id"])
@@ -149,12 +154,12 @@ def overview(
     shown = lines[(page - 1) * wanted.page_size : page * wanted.page_size]
     along, step = trend_axis(rng)
     return Overview(
-        lines=_with_trends(tenant_id, shown, filters, along, wanted),
+        lines=_with_trends(tenant_id, shown, filters, along, wanted, trend),
         count=len(lines),
         offered=len(offered),
         page=page,
         pages=pages,
-        totals=sum((line.totals for line in lines), Totals()),
+        calls=sum(totals.calls for totals in found.values()),
         covered=covered,
         along=along,
         step=step,
@@ -273,14 +278,19 @@ def _sum(sums: dict[UUID, Totals]) -> Totals:
 
 
 def _with_trends(
-    tenant_id: UUID, lines: list[ModelLine], filters: Filters, along: Axis, wanted: Wanted
+    tenant_id: UUID,
+    lines: list[ModelLine],
+    filters: Filters,
+    along: Axis,
+    wanted: Wanted,
+    sums: Sequence[str],
 ) -> list[ModelLine]:
     ids = [line.id for line in lines]
     if not any(line.totals.calls for line in lines):
         found = {}
     else:
         by, only = ["model_id", "deployment_id"], ("model_id", ids)
-        found = add_up_along(tenant_id, along, filters, by=by, only=only)
+        found = add_up_along(tenant_id, along, filters, by=by, only=only, sums=sums)
 
     def whole(line: ModelLine) -> ModelLine:
         places = [

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Prefetch
 
-from catalog.models import AIModel, Deployment, PriceChange
+from catalog.models import AIModel, Deployment
 from catalog.models.prices import PriceColumns
+from catalog.services.prices import in_force
 from catalog.target_states import seen
 
 __all__ = ["Offered", "Place", "Price", "models", "seen"]
@@ -48,13 +48,12 @@ class Offered:
     places: list[Place]
 
 
-def models(now: datetime) -> list[Offered]:
+def models() -> list[Offered]:
     """All of the current tenant's, by name, with the prices that hold now."""
-    changes = PriceChange.objects.filter(since__lte=now).order_by("since")
     deployments = (
         Deployment.objects.select_related("provider")
         .order_by("provider__name", "provider_model")
-        .prefetch_related(Prefetch("price_changes", queryset=changes, to_attr="changes_so_far"))
+        .prefetch_related("price_changes")
     )
     rows = AIModel.objects.prefetch_related(Prefetch("deployments", queryset=deployments))
     return [
@@ -64,7 +63,6 @@ def models(now: datetime) -> list[Offered]:
 
 
 def _place(model: AIModel, row: Deployment) -> Place:
-    prices = row.changes_so_far[-1] if row.changes_so_far else row
     return Place(
         id=row.pk,
         name=row.provider_model,
@@ -72,7 +70,7 @@ def _place(model: AIModel, row: Deployment) -> Place:
         provider=row.provider.name,
         region=row.region,
         in_use=row.enabled and row.provider.enabled and model.enabled,
-        price=_price(prices, writes=AIModel.Ability.CHAT in model.abilities),
+        price=_price(in_force(row), writes=AIModel.Ability.CHAT in model.abilities),
     )
 
 

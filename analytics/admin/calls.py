@@ -81,7 +81,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "searched_to": text.moment(found.searched_to, seconds=True) if found.searched_to else "",
         "dashboard": reverse("admin:index") + _without_columns(state).query(),
     }
-    return _rendered(request, "admin/analytics/calls.html", context)
+    return rendered(request, "admin/analytics/calls.html", context)
 
 
 def call(request: HttpRequest, request_id: UUID) -> HttpResponse:
@@ -97,10 +97,11 @@ def call(request: HttpRequest, request_id: UUID) -> HttpResponse:
         "around": calls_url(State("custom", around, Filters())),
         **whole(record),
     }
-    return _rendered(request, "admin/analytics/call.html", context)
+    return rendered(request, "admin/analytics/call.html", context)
 
 
-def _rendered(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+def rendered(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """With what every page of the console has."""
     return TemplateResponse(request, template, {**tenant_site.each_context(request), **context})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -45,12 +46,13 @@ class Choice:
     options: list[tuple[str, str, bool]]
 
 
-def choices(filters: Filters) -> list[Choice]:
-    """A select for each filter; must be called in the tenant's schema."""
+def choices(filters: Filters, always: Sequence[str] = ALWAYS) -> list[Choice]:
+    """A select for each filter that is ``always`` there, or set; must be called in the tenant's
+    schema."""
     return [
         Choice(name, LABELS[name], _options(name, getattr(filters, name)))
         for name in DIMENSIONS
-        if name in ALWAYS or getattr(filters, name) is not None
+        if name in always or getattr(filters, name) is not None
     ]
 
 
@@ -61,10 +63,11 @@ def carried(state: State, *asked: str) -> list[tuple[str, str]]:
 
 def _options(name: str, chosen: UUID | None) -> list[tuple[str, str, bool]]:
     model: Any = apps.get_model("catalog", _MODELS[name])
-    ordered = model.objects.order_by("name")
     if name == "deployment":
         ordered = model.objects.select_related("model", "provider")
         ordered = ordered.order_by("model__name", "provider__name")
+    else:
+        ordered = model.objects.order_by("name")
     rows = {row.pk: str(row) for row in ordered[:MOST]}
     if chosen is not None and chosen != NOTHING and chosen not in rows:
         rows |= names(name, [chosen])

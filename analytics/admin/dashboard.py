@@ -39,7 +39,7 @@ def usage(request: HttpRequest) -> dict[str, Any] | None:
             points, interval = _series(tenant, state)
         now = queries.totals(tenant, state.rng, state.filters)
         before = queries.totals(tenant, state.before, state.filters)
-        demo = _demo(tenant, state, now.calls)
+        demo = demo_note(tenant, state, now.calls)
     drawn = charts.drawn(state, points, interval)
     return {
         "state": state,
@@ -135,11 +135,15 @@ def _series(tenant: Any, state: State) -> tuple[list[queries.Point], str]:
     return queries.series(tenant, state.rng, state.filters, interval), interval
 
 
-def _demo(tenant: Any, state: State, calls: int) -> dict[str, str] | None:
-    """Says that some of the calls were never made, and leads to the others; or back."""
+def demo_note(
+    tenant: Any, state: State, calls: int, filters: Filters | None = None
+) -> dict[str, str] | None:
+    """Says that some of the calls were never made, and leads to the others; or back. ``calls``
+    are those of the range that ``filters`` let through, which are the state's if not given."""
     if not state.filters.include_demo:
         return {"text": "Demo data is left out.", "label": "Include", "url": state.query(demo=None)}
-    real = queries.estimate(tenant, state.rng, replace(state.filters, include_demo=False))
+    filters = replace(filters or state.filters, include_demo=False)
+    real = queries.estimate(tenant, state.rng, filters)
     if real == calls:
         return None
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.authentication import SessionAuthentication
@@ -208,7 +207,11 @@ class ModelsView(UsageView):
         latency, tokens and cost over a range, what it costs now, and a trend."""
         asked = self.asked()
         found = overview(
-            request.tenant.pk, asked["asked"], asked["filters"], asked["wanted"], timezone.now()
+            request.tenant.pk,
+            asked["asked"],
+            asked["filters"],
+            asked["wanted"],
+            trend=("calls", "client_errors", "server_errors", "latency"),
         )
         body = {
             **told_range(found.covered),

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from analytics.queries.ranges import STEPS, Range, ceil, check_interval, cover
-from analytics.queries.shapes import Filters, Totals
+from analytics.queries.shapes import SUMS, Filters, Totals
 from analytics.queries.sums import add_up
 
 
@@ -95,6 +95,7 @@ def add_up_along(
     *,
     by: Sequence[str] = (),
     only: tuple[str, Sequence[UUID]] | None = None,
+    sums: Sequence[str] = SUMS,
 ) -> dict[tuple[Any, ...], Totals]:
     """Totals by the columns ``by`` and the point's place in the series, from 1."""
     source = along.source
@@ -105,4 +106,5 @@ def add_up_along(
         keys=[*by, "width_bucket(start, %s)"],
         params=[list(along.starts)],
         only=only,
+        sums=sums,
     )

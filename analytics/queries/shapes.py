@@ -94,9 +94,8 @@ class Totals:
 
     def __add__(self, other: Totals) -> Totals:
         found = Totals(**{name: getattr(self, name) + getattr(other, name) for name in SUMS})
-        for cost in (self.cost, other.cost):
-            for currency, micros in cost.items():
-                found.cost[currency] = found.cost.get(currency, 0) + micros
+        found.cost = _both(self.cost, other.cost)
+        found.saved = _both(self.saved, other.saved)
         return found
 
     @property
@@ -174,3 +173,7 @@ class Totals:
 
 SUMS = tuple(item.name for item in fields(Totals) if item.name not in ("cost", "saved"))
 """The fields of ``Totals`` that simply add up."""
+
+
+def _both(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in one | other}

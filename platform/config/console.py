@@ -73,9 +73,16 @@ def usage() -> dict[str, Any]:
         "link": reverse_lazy("usage:calls"),
         "permission": _may_view("analytics", "usagerecord"),
     }
+    models = {
+        "title": "Model health",
+        "icon": "monitor_heart",
+        "link": reverse_lazy("usage:models"),
+        "permission": _may_view("analytics", "usagerecord"),
+    }
     return group(
         "Usage",
         calls,
+        models,
         page("Reports", "summarize", "analytics.trendreport"),
         page("Alerts", "notifications", "analytics.alertrule"),
         page("Alert history", "notification_important", "analytics.alertevent"),
