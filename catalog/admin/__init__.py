@@ -4,11 +4,13 @@ from catalog.admin import (  # noqa: F401
     ai,
     apis,
     applications,
+    deployments,
     home,
     limits,
     plans,
     prompts,
     publications,
+    rules,
     subscriptions,
     upstreams,
 )

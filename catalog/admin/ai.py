@@ -1,8 +1,10 @@
-"""AI providers with their credentials, and models with their deployments."""
+"""AI providers with their credentials, and models."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.contrib.admin import register
@@ -14,10 +16,13 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.admin import unpriced
 from catalog.admin.addresses import KEY_PLACEHOLDER, curl_line, gateway_address
-from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline, unwrapped
+from catalog.admin.base import CatalogAdmin, CatalogForm, unwrapped
 from catalog.admin.deeds import Deed, add_refusal
-from catalog.admin.widgets import Chips, chips_field
-from catalog.models import AIModel, Api, Deployment, Provider
+from catalog.admin.deployments import DeploymentInline
+from catalog.admin.rules import rules_section
+from catalog.admin.widgets import Chips, Column, RowsField, chips_field
+from catalog.models import AIModel, Api, Provider
+from catalog.routing_checks import check_others
 from catalog.services import ai, tiers
 from contract.presets import PRESETS, Setting, preset_of
 from tenants.sites import tenant_site
@@ -186,55 +191,49 @@ class ProviderAdmin(CatalogAdmin):
         return provider.models_here
 
 
-class DeploymentForm(CatalogForm):
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "currency" in self.fields:
-            self.fields["currency"].widget = UnfoldAdminTextInputWidget({"size": 4, "maxlength": 3})
-        for name in ("input_price", "output_price"):
-            if self.initial.get(name) is not None:
-                self.initial[name] = f"{self.initial[name].normalize():f}"
-
-    def clean_currency(self) -> str:
-        return self.cleaned_data["currency"].upper()
-
-    def _post_clean(self) -> None:
-        super()._post_clean()
-        if not self.errors:
-            try:
-                ai.check_deployment(self.instance)
-            except ValidationError as error:
-                add_refusal(self, error)
-
-
-class DeploymentInline(CatalogInline):
-    model = Deployment
-    form = DeploymentForm
-    fields = [
-        "provider",
-        "provider_model",
-        "weight",
-        "input_price",
-        "output_price",
-        "currency",
-        "enabled",
-    ]
-    help = (
-        "Where the model is served, and what a million tokens cost there. Calls go to each in turn."
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).select_related("provider")
+def _fallback(row: dict[str, Any]) -> UUID | None:
+    try:
+        return UUID(row["model"]) if row["model"] else None
+    except ValueError:
+        raise forms.ValidationError("choose a model of the list.") from None
 
 
 class AIModelForm(CatalogForm):
     abilities = chips_field(AIModel.Ability.choices, initial=[AIModel.Ability.CHAT])
+    regions = forms.CharField(
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Only deployments in these are asked, like EU, US. Empty: all.",
+    )
+    fallbacks = RowsField(
+        [Column("model", "Model", "select", wide=True)],
+        "Add a fallback",
+        _fallback,
+        ordered=True,
+        required=False,
+        help_text="Asked from above once all deployments of this model have failed.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "fallbacks" not in self.fields:
+            return  # a viewer's page has no inputs
+        others = AIModel.objects.exclude(pk=self.instance.pk).values_list("pk", "name")
+        choices = (("", "Select a model"), *((str(pk), name) for pk, name in others))
+        columns = self.fields["fallbacks"].widget.columns
+        self.fields["fallbacks"].widget.columns = [replace(columns[0], choices=choices)]
+        self.initial["fallbacks"] = [{"model": str(pk)} for pk in self.instance.fallbacks]
+        self.initial["regions"] = ", ".join(self.instance.regions)
+
+    def clean_regions(self) -> list[str]:
+        return [one.strip() for one in self.cleaned_data["regions"].split(",") if one.strip()]
 
     def _post_clean(self) -> None:
         super()._post_clean()
         if not self.errors:
             try:
                 ai.check_model(self.instance, list(self.cleaned_data.get("apis") or []))
+                check_others(self.instance)
             except ValidationError as error:
                 add_refusal(self, error)
 
@@ -245,8 +244,26 @@ class AIModelAdmin(CatalogAdmin):
     list_display = ["name", "can_do", "places", "price", "offered_through", "state"]
     list_filter = ["enabled"]
     search_fields = ["name", "description"]
-    fields = ["name", "description", "abilities", "apis", "enabled"]
+    fieldsets = [
+        (None, {"fields": ["name", "description", "abilities", "apis", "enabled"]}),
+        (
+            "Which deployment is asked",
+            {
+                "classes": ["collapse"],
+                "fields": [
+                    "strategy",
+                    ("within_percent", "explore"),
+                    "regions",
+                    "fallbacks",
+                    "unsupported",
+                    "on_break",
+                    "compare_with",
+                ],
+            },
+        ),
+    ]
     inlines = [DeploymentInline]
+    change_form_outer_after_template = "admin/catalog/after.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         enabled = Q(deployments__enabled=True, deployments__provider__enabled=True)
@@ -272,9 +289,23 @@ class AIModelAdmin(CatalogAdmin):
         facts = [{"label": "Called as", "value": obj.name, "copyable": True}]
         if AIModel.Ability.CHAT in obj.abilities:
             facts.append({"label": "Try it", "value": self._curl(request, obj), "copyable": True})
-        idle = "No deployment is in use, so calls are answered with an error."
-        note = unpriced.note(obj) if obj.in_use else idle
-        return {**super().panel(request, obj), "facts": facts, "note": note}
+        return {
+            **super().panel(request, obj),
+            "facts": facts,
+            "note": self._note(obj),
+            "after": [rules_section(request, obj)],
+        }
+
+    def _note(self, obj: AIModel) -> str:
+        if not obj.in_use:
+            return "No deployment is in use, so calls are answered with an error."
+        here = obj.deployments.filter(enabled=True, provider__enabled=True)
+        if obj.regions and not here.filter(region__in=obj.regions).exists():
+            return (
+                f"No deployment in use is in {', '.join(obj.regions)}, so calls are answered with "
+                "an error: set the regions of deployments on their pages."
+            )
+        return unpriced.note(obj)
 
     def _curl(self, request: HttpRequest, obj: AIModel) -> str:
         return curl_line(
@@ -285,6 +316,13 @@ class AIModelAdmin(CatalogAdmin):
 
     def save_model(self, request: HttpRequest, obj: AIModel, form: Any, change: bool) -> None:
         ai.save_model(model=obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        ai.check_rules_name_something(form.instance)
+
+    def delete_model(self, request: HttpRequest, obj: AIModel) -> None:
+        ai.delete_model(model=obj)
 
     @display(description="Can do")
     def can_do(self, model: AIModel) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django import forms
@@ -36,7 +36,11 @@ class JSONArea(UnfoldAdminTextareaWidget):
 
 @dataclass(frozen=True)
 class Column:
-    """One cell of each row. ``kind``: text, number, area, check or select (with ``choices``)."""
+    """One cell of each row. ``kind``: text, number, area, check or select (with ``choices``).
+
+    A select that ``steers`` decides by its value which cells (``only``) and which choices
+    (``choices_only``) of its row are shown.
+    """
 
     name: str
     label: str
@@ -44,6 +48,15 @@ class Column:
     choices: tuple[tuple[str, str], ...] = ()
     empty: Any = ""
     wide: bool = False
+    lines: int = 4
+    steers: bool = False
+    only: tuple[str, ...] = ()
+    choices_only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def options(self) -> list[tuple[str, str, str]]:
+        """Value, label, and the values of what steers at which it can be chosen."""
+        return [(v, label, " ".join(self.choices_only.get(v, ()))) for v, label in self.choices]
 
 
 _NATIVE_SELECT = [name for name in SELECT_CLASSES if name not in ("appearance-none", "pr-8!")]
@@ -54,13 +67,16 @@ class RowsWidget(forms.Widget):
     """A table whose rows can be added and removed; the value is a list of dicts.
 
     Cells are posted as ``<name>-<row>-<column>``. Rows may have gaps in their numbers and
-    keep the order of these.
+    keep the order of these. Where they are ``ordered`` they can be moved.
     """
 
     template_name = "catalog/widgets/rows.html"
 
-    def __init__(self, columns: Sequence[Column], add_label: str, tool: str = "") -> None:
+    def __init__(
+        self, columns: Sequence[Column], add_label: str, tool: str = "", *, ordered: bool = False
+    ) -> None:
         super().__init__()
+        self.ordered = ordered
         self.columns = columns
         self.add_label = add_label
         self.tool = tool
@@ -80,6 +96,7 @@ class RowsWidget(forms.Widget):
             "columns": self.columns,
             "add_label": self.add_label,
             "tool": self.tool,
+            "ordered": self.ordered,
         }
         return context
 
@@ -112,20 +129,23 @@ class RowsWidget(forms.Widget):
 
 
 class RowsField(forms.Field):
-    """Cleaned as a list of dicts by ``clean_row(row) -> dict | None`` (None drops the row)."""
+    """Cleaned as a list of what ``clean_row(row)`` makes of each row's dict; None drops it."""
 
     def __init__(
         self,
         columns: Sequence[Column],
         add_label: str,
-        clean_row: Callable[[dict[str, Any]], dict[str, Any] | None],
+        clean_row: Callable[[dict[str, Any]], Any],
         tool: str = "",
+        *,
+        ordered: bool = False,
         **kwargs: Any,
     ) -> None:
         self.clean_row = clean_row
-        super().__init__(widget=RowsWidget(columns, add_label, tool), **kwargs)
+        widget = RowsWidget(columns, add_label, tool, ordered=ordered)
+        super().__init__(widget=widget, **kwargs)
 
-    def clean(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def clean(self, value: list[dict[str, Any]]) -> list[Any]:
         rows = []
         for number, row in enumerate(value, start=1):
             try:

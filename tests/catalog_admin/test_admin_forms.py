@@ -194,7 +194,9 @@ def test_a_plan_is_saved_with_its_limits(client: Any, ours: Any, in_alice: Any) 
 
 
 def model_form(**fields: Any) -> dict[str, Any]:
-    return {"name": "small", "abilities": ["chat"], "enabled": "on"} | fields
+    form = {"name": "small", "abilities": ["chat"], "enabled": "on"}
+    routing = {"strategy": "weighted", "within_percent": 10, "explore": 50}
+    return form | routing | {"unsupported": "declared", "on_break": "error"} | fields
 
 
 def test_a_model_is_saved_with_abilities_apis_and_prices(

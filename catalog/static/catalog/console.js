@@ -3,7 +3,7 @@
 
 document.addEventListener("click", (event) => {
   const target = event.target.closest(
-    "[data-copy], [data-deed], [data-close], [data-add-row], [data-remove-row], [data-take-names]"
+    "[data-copy], [data-deed], [data-close], [data-add-row], [data-remove-row], [data-move-row], [data-take-names]"
   );
   if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
   if (target.matches("[data-copy]")) copy(target);
@@ -11,6 +11,7 @@ document.addEventListener("click", (event) => {
   if (target.matches("[data-close]")) closeDeed(event, target);
   if (target.matches("[data-add-row]")) addRow(target.closest("[data-rows]"), true);
   if (target.matches("[data-remove-row]")) removeRow(target);
+  if (target.matches("[data-move-row]")) moveRow(target);
   if (target.matches("[data-take-names]")) takeNames(target.closest("[data-rows]"));
 });
 
@@ -65,6 +66,7 @@ function addRow(rows, focus) {
   const html = rows.querySelector("template").innerHTML.replaceAll("__row__", next);
   body.insertAdjacentHTML("beforeend", html);
   const row = body.lastElementChild;
+  row.querySelectorAll("[data-steers]").forEach(steer);
   if (focus) row.querySelector("input, select, textarea").focus();
   return row;
 }
@@ -75,6 +77,43 @@ function removeRow(button) {
   button.closest("tr").remove();
   rows.querySelector("[data-add-row]").focus();
 }
+
+/* Rows are read in the order of their numbers, so these go with the places. */
+function moveRow(button) {
+  const rows = button.closest("[data-rows]");
+  const [row, body] = [button.closest("tr"), rows.querySelector("tbody")];
+  const other = button.dataset.moveRow < 0 ? row.previousElementSibling : row.nextElementSibling;
+  if (!other) return;
+  if (button.dataset.moveRow < 0) other.before(row);
+  else other.after(row);
+  const prefix = `${rows.dataset.rows}-`;
+  [...body.rows].forEach((each, place) => {
+    for (const input of each.querySelectorAll("[name]")) {
+      const column = input.name.slice(prefix.length).replace(/^\d+-/, "");
+      input.name = `${prefix}${place}-${column}`;
+      input.id = `id_${input.name}`;
+    }
+  });
+  rows.dataset.next = body.rows.length;
+  button.focus();
+}
+
+/* What belongs to some values of a select is shown with these only. */
+function steer(select) {
+  for (const part of select.closest("tr").querySelectorAll("[data-only]")) {
+    part.hidden = !part.dataset.only.split(" ").includes(select.value);
+    if (part.matches("option")) part.disabled = part.hidden;
+  }
+  for (const other of select.closest("tr").querySelectorAll("select")) {
+    if (other.selectedOptions[0]?.hidden) other.value = other.querySelector("option:not([hidden])").value;
+  }
+}
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-steers]")) steer(event.target);
+});
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("tbody [data-steers]").forEach(steer);
+});
 
 function takeNames(rows) {
   const texts = [...document.querySelectorAll('textarea[name^="messages-"]')];
@@ -114,6 +153,21 @@ document.addEventListener("DOMContentLoaded", () => {
     show("#routes-group", kind.value === "http");
   };
   kind.addEventListener("change", update);
+  update();
+});
+
+/* A model: only the options that its strategy has. */
+document.addEventListener("DOMContentLoaded", () => {
+  const strategy = document.querySelector("#aimodel_form select#id_strategy");
+  if (!strategy) return;
+  const update = () => {
+    const quickest = ["first_token", "tokens_per_second"].includes(strategy.value);
+    for (const name of ["within_percent", "explore"]) {
+      const row = document.getElementById(`id_${name}`)?.closest(".form-row, .field-row");
+      if (row) row.style.display = quickest ? "" : "none";
+    }
+  };
+  strategy.addEventListener("change", update);
   update();
 });
 

@@ -1,0 +1,235 @@
+"""A model's rules: a list on the model's page, and a page for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.admin import register
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from catalog.admin.base import CatalogAdmin, CatalogForm, unwrapped
+from catalog.admin.cells import link, section
+from catalog.admin.deeds import Deed, add_refusal
+from catalog.admin.widgets import Chips, Column, RowsField
+from catalog.models import AIModel, Deployment, RoutingRule
+from catalog.routing_checks import OPERATORS, SUBJECTS, check_condition
+from catalog.rule_words import place, sentence
+from catalog.services import ai
+from tenants.sites import tenant_site
+
+_OPERATORS_OF = {
+    operator: tuple(name for name, subject in SUBJECTS.items() if operator in subject.operators)
+    for operator in OPERATORS
+}
+CONDITIONS = [
+    Column(
+        "subject",
+        "What",
+        "select",
+        tuple((name, subject.label) for name, subject in SUBJECTS.items()),
+        "prompt_tokens",
+        steers=True,
+    ),
+    Column(
+        "name",
+        "Name",
+        only=tuple(name for name, subject in SUBJECTS.items() if subject.name),
+    ),
+    Column(
+        "operator",
+        "How",
+        "select",
+        tuple(OPERATORS.items()),
+        "at_least",
+        choices_only=_OPERATORS_OF,
+    ),
+    Column("values", "Any of these, one on each line", "area", wide=True, lines=2),
+    Column("least", "Alike, %", "number", empty=50, only=("similarity",)),
+]
+HELP = (
+    "All must hold; without any, the rule always holds. Length is in tokens, complexity from 0 to "
+    "100, a language two letters like de. Content is code, math, images, audio, files or tools. "
+    "For a stream write true or false; for likeness give example prompts."
+)
+
+
+def _condition(row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return check_condition(row | {"values": row["values"].splitlines()})
+    except ValidationError as error:
+        raise forms.ValidationError(error.messages[0]) from None
+
+
+class Places(forms.ModelMultipleChoiceField):
+    def label_from_instance(self, deployment: Deployment) -> str:
+        return place(deployment) if deployment.enabled else f"{place(deployment)} (off)"
+
+
+class RuleForm(CatalogForm):
+    conditions = RowsField(
+        CONDITIONS, "Add a condition", _condition, required=False, help_text=HELP
+    )
+    deployments = Places(
+        queryset=Deployment.objects.none(),
+        required=False,
+        widget=Chips,
+        label="Ask only",
+        help_text="Deployments of this model. The strategy chooses among them.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "target" not in self.fields:
+            return  # a viewer's page has no inputs
+        model = self._model()
+        self.initial["conditions"] = [
+            {**one, "values": "\n".join(one["values"])} for one in self.instance.conditions
+        ]
+        places = Deployment.objects.filter(model=model).select_related("provider")
+        self.fields["deployments"].queryset = places
+        others = AIModel.objects.exclude(pk=model.pk) if model else AIModel.objects.none()
+        self.fields["target"].queryset = others
+        self.fields["target"].label = "Or ask another model"
+        self.fields["target"].empty_label = "No other model"
+        if "model" in self.fields:
+            self.fields["model"].widget = forms.HiddenInput()
+
+    def _model(self) -> AIModel | None:
+        if self.instance.model_id:
+            return self.instance.model
+        given = self.data.get("model") if self.is_bound else self.initial.get("model")
+        try:
+            return AIModel.objects.filter(pk=given).first() if given else None
+        except ValidationError:
+            return None
+
+    def _post_clean(self) -> None:
+        super()._post_clean()
+        if not self.errors:
+            try:
+                ai.check_rule_here(self.instance, list(self.cleaned_data["deployments"]))
+            except ValidationError as error:
+                add_refusal(self, error)
+
+
+def _moved(by: int) -> Any:
+    def run(admin: Any, request: HttpRequest, rule: RoutingRule, answers: dict) -> HttpResponse:
+        ai.move_rule(rule=rule, by=by)
+        return redirect(_rules_at(rule.model_id))
+
+    return run
+
+
+def _rules_at(model_id: Any) -> str:
+    return reverse("admin:catalog_aimodel_change", args=[model_id]) + "#rules"
+
+
+UP = Deed("up", "Move up", "It is looked at one place sooner.", _moved(-1), icon="arrow_upward")
+DOWN = Deed(
+    "down", "Move down", "It is looked at one place later.", _moved(1), icon="arrow_downward"
+)
+
+
+@register(RoutingRule, site=tenant_site)
+class RoutingRuleAdmin(CatalogAdmin):
+    """Reached from its model's page."""
+
+    form = RuleForm
+    deeds = (UP, DOWN)
+    one_at_a_time = True
+    fieldsets = [(None, {"fields": ["name", "conditions", "deployments", "target"]})]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("model", "target")
+
+    def get_fieldsets(self, request: HttpRequest, obj: RoutingRule | None = None) -> Any:
+        ((title, options),) = super().get_fieldsets(request, obj)
+        hidden = [] if obj else ["model"]
+        return [(title, {**options, "fields": [*options["fields"], *hidden]})]
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        return {}
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return redirect("admin:catalog_aimodel_changelist")
+
+    def panel(self, request: HttpRequest, obj: RoutingRule) -> dict[str, Any]:
+        back = {"label": f"A rule of {obj.model}", "url": _rules_at(obj.model_id)}
+        return {"links": [back], "note": sentence(obj)}
+
+    def save_model(self, request: HttpRequest, obj: RoutingRule, form: Any, change: bool) -> None:
+        ai.save_rule(rule=obj, deployments=list(form.cleaned_data["deployments"]))
+
+    def response_post_save_add(self, request: HttpRequest, obj: RoutingRule) -> HttpResponse:
+        return redirect(_rules_at(obj.model_id))
+
+    response_post_save_change = response_post_save_add
+
+    def delete_model(self, request: HttpRequest, obj: RoutingRule) -> None:
+        request.model_of_rule = obj.model_id
+        super().delete_model(request, obj)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        super().response_delete(request, obj_display, obj_id)  # says that it is deleted
+        return redirect(_rules_at(request.model_of_rule))
+
+
+def rules_section(request: HttpRequest, model: AIModel) -> dict[str, Any]:
+    """The model's rules in order, each with what it does and what can be done with it."""
+    rules = list(
+        RoutingRule.objects.filter(model=model)
+        .select_related("target")
+        .prefetch_related("deployments__provider")
+    )
+    admin = tenant_site.get_model_admin(RoutingRule)
+    may = admin.has_change_permission(request)
+    rows = []
+    for number, rule in enumerate(rules, start=1):
+        row = [number, link(rule), sentence(rule)]
+        rows.append(
+            [*row, _buttons(admin, rule, number == 1, number == len(rules))] if may else row
+        )
+    address = f"{reverse('admin:catalog_routingrule_add')}?model={model.pk}"
+    return section(
+        "Rules",
+        ["", "Rule", "What it does", *(["Order"] if may else [])],
+        rows,
+        empty="No rules: every call is spread over the deployments by the strategy.",
+        add=("Add a rule", address) if admin.has_add_permission(request) else None,
+    ) | {"id": "rules", "help": "They are looked at from above; the first that holds decides."}
+
+
+def _buttons(admin: Any, rule: RoutingRule, first: bool, last: bool) -> SafeString:
+    moves = format_html_join(
+        "",
+        '<button form="direct-deed" formaction="{}" class="console-button" aria-label="{}: {}"{}>'
+        '<span class="material-symbols-outlined" aria-hidden="true">{}</span></button>',
+        (
+            (
+                admin.deed_url(deed, rule),
+                deed.label,
+                rule.name,
+                format_html(" disabled") if end else "",
+                deed.icon,
+            )
+            for deed, end in ((UP, first), (DOWN, last))
+        ),
+    )
+    return format_html(
+        '<span class="console-row-deeds">{}<a href="{}" class="console-button console-danger" '
+        'aria-label="Delete: {}"><span class="material-symbols-outlined" aria-hidden="true">delete'
+        "</span></a></span>",
+        moves,
+        reverse("admin:catalog_routingrule_delete", args=[rule.pk]),
+        rule.name,
+    )

@@ -1,0 +1,83 @@
+"""Rules and prices in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from catalog.models import Deployment, RoutingRule
+from catalog.models.prices import PRICE_FIELDS, PriceColumns
+
+_LONGEST = 60
+"""Characters of an example prompt that are shown."""
+
+
+def sentence(rule: RoutingRule) -> str:
+    """What the rule does. Asks for its deployments and their providers."""
+    when = ", and ".join(_condition(one) for one in rule.conditions)
+    named = [place(one) for one in rule.deployments.all()]
+    if rule.target is not None:
+        then = f"{rule.target} is asked in its place"
+    elif named:
+        then = f"only {_joined(named, 'and')} {'is' if len(named) == 1 else 'are'} asked"
+    else:
+        then = "any deployment is asked"
+    return f"When {when}: {then}." if when else f"Always: {then}."
+
+
+def place(deployment: Deployment) -> str:
+    return f"{deployment.provider_model} at {deployment.provider}"
+
+
+def _condition(said: dict[str, Any]) -> str:
+    subject, operator, values = said["subject"], said["operator"], said["values"]
+    if subject in ("header", "metadata", "application"):
+        noun = {"header": "header", "metadata": "metadata", "application": "application"}[subject]
+        name = f" {said['name']}" if said.get("name") else ""
+        return f"the {noun}{name} {_compared(operator, [_quoted(one) for one in values])}"
+    if subject in ("prompt_tokens", "complexity"):
+        bound = f"{'at least' if operator == 'at_least' else 'at most'} {int(values[0]):,}"
+        if subject == "prompt_tokens":
+            return f"the prompt has {bound} tokens"
+        return f"the question's complexity is {bound} of 100"
+    if subject == "language":
+        return f"the question's language {_compared(operator, values)}"
+    if subject == "content":
+        if operator == "is_not":
+            return f"the call has {_joined([f'no {one}' for one in values], 'and')}"
+        return f"the call has {_joined(values)}"
+    if subject == "similarity":
+        examples = _joined([_quoted(one) for one in values])
+        return f"the question is at least {said.get('least', 50)} % like {examples}"
+    return f"{_joined(['a stream' if one == 'true' else 'no stream' for one in values])} is wanted"
+
+
+def _compared(operator: str, values: Sequence[str]) -> str:
+    if operator == "is_not":
+        if len(values) == 1:
+            return f"is not {values[0]}"
+        return f"is neither {' nor '.join(values)}"
+    return f"{'contains' if operator == 'contains' else 'is'} {_joined(values)}"
+
+
+def _quoted(value: str) -> str:
+    return f"“{value if len(value) <= _LONGEST else value[:_LONGEST].rstrip() + '…'}”"
+
+
+def _joined(words: Sequence[str], last: str = "or") -> str:
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def price_words(row: PriceColumns) -> str:
+    """Like “0.15 in, 0.6 out, 3 more, USD”."""
+
+    def plain(name: str) -> str:
+        price = getattr(row, name)
+        return "unknown" if price is None else f"{price.normalize():f}"
+
+    further = sum(getattr(row, name) is not None for name in PRICE_FIELDS[2:])
+    further += len(row.price_steps)
+    more = f", {further} more" if further else ""
+    return f"{plain('input_price')} in, {plain('output_price')} out{more}, {row.currency}"

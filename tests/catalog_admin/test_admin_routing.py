@@ -1,0 +1,398 @@
+"""How a model's calls are spread, and what they cost: set in the console, told to gateways."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from catalog import store
+from catalog.models import AIModel, Deployment, PriceChange, RoutingRule
+from catalog.rule_words import sentence
+from catalog.services import ai, prices, publishing
+from contract import keys, routing, snapshot
+from tests.catalog_admin.pages import below, of
+from tests.catalog_admin.test_admin_forms import errors, posted, rows
+
+
+@pytest.fixture
+def client(client_for: Any, alice_tenant: Any, alice: Any) -> Any:
+    return client_for(alice_tenant, alice)
+
+
+@pytest.fixture
+def second(ours: Any, in_alice: Any) -> AIModel:
+    """Another model of Alice's tenant."""
+    return ai.save_model(
+        model=AIModel(name="north-small", abilities=["chat"]),
+        apis=[ours.models],
+        deployments=[Deployment(provider=ours.provider, provider_model="small")],
+    )
+
+
+@pytest.fixture
+def told(client: Any, alice_tenant: Any, in_alice: Any) -> Any:
+    """``told(address, form)``: posts it, and the snapshot that gateways are then told."""
+
+    def post(address: str, form: dict[str, Any]) -> Any:
+        answer = client.post(address, form)
+        assert answer.status_code == 302, answer.context and answer.context.get("errors")
+        waiting, connection.run_on_commit = connection.run_on_commit, []
+        with publishing.watch():
+            for _, call, *_ in waiting:
+                call()
+        return snapshot.decode(store.client().get(keys.snapshot_blob(str(alice_tenant.pk))))
+
+    yield post
+    store.remove(str(alice_tenant.pk))
+
+
+def model_form(model: AIModel, *fallbacks: Any, **fields: Any) -> dict[str, Any]:
+    form = posted(model, regions="", apis=[str(api.pk) for api in model.apis.all()]) | fields
+    form.pop("fallbacks")
+    form |= {f"fallbacks-{n}-model": str(pk) for n, pk in enumerate(fallbacks)}
+    return form | deployment_rows(model)
+
+
+def deployment_rows(model: AIModel, **fields: Any) -> dict[str, Any]:
+    forms = []
+    for row in model.deployments.all():
+        given = {"id": row.pk, "model": model.pk, "provider": row.provider_id, "enabled": "on"}
+        given |= {"provider_model": row.provider_model, "weight": row.weight}
+        given |= {"input_price": row.input_price or "", "currency": row.currency}
+        forms.append(given | fields)
+    return rows("deployments", *forms, initial=len(forms))
+
+
+def conditions(*given: dict[str, Any]) -> dict[str, Any]:
+    blank = {"subject": "prompt_tokens", "operator": "at_least", "values": "4000"}
+    blank |= {"name": "", "least": "50"}
+    return {
+        f"conditions-{n}-{name}": value
+        for n, one in enumerate(given)
+        for name, value in (blank | one).items()
+    }
+
+
+def of_model(told: Any, name: str) -> Any:
+    return next(row for row in told.models if row.name == name)
+
+
+def test_strategy_fallbacks_and_regions_reach_the_gateways(
+    told: Any, ours: Any, second: AIModel
+) -> None:
+    third = ai.save_model(model=AIModel(name="third", abilities=["chat"]), apis=[ours.models])
+    form = model_form(
+        ours.aimodel,
+        third.pk,
+        second.pk,
+        strategy="first_token",
+        within_percent="20",
+        explore="9",
+        regions="EU, US",
+        unsupported="drop",
+    )
+    found = of_model(told(below("aimodel", ours.aimodel, "change/"), form), "north-large").routing
+    assert found == routing.Routing(
+        strategy=routing.LowestLatency("first_token", 20, 9),
+        fallbacks=(str(third.pk), str(second.pk)),
+        unsupported="drop",
+        regions=("EU", "US"),
+    )
+
+
+def test_fallbacks_in_a_circle_are_refused_at_their_field(
+    client: Any, ours: Any, second: AIModel
+) -> None:
+    second.fallbacks = [ours.aimodel.pk]
+    ai.save_model(model=second)
+    page = client.post(
+        below("aimodel", ours.aimodel, "change/"), model_form(ours.aimodel, second.pk)
+    )
+    assert "north-large → north-small → north-large goes round" in str(errors(page)["fallbacks"])
+    for wrong, says in (
+        ([ours.aimodel.pk], "cannot stand in for itself"),
+        ([uuid4()], "There is no model with the id"),
+        (["x"], "Row 1: choose a model"),
+    ):
+        form = model_form(ours.aimodel, *wrong)
+        page = client.post(below("aimodel", ours.aimodel, "change/"), form)
+        assert says in str(errors(page)["fallbacks"])
+
+
+def test_another_tenants_rows_are_refused_wherever_they_are_named(
+    client: Any, ours: Any, theirs: Any, charlie_tenant: Any, in_alice: Any
+) -> None:
+    with charlie_tenant:
+        place = theirs.aimodel.deployments.get()
+    address = below("aimodel", ours.aimodel, "change/")
+    page = client.post(address, model_form(ours.aimodel, theirs.aimodel.pk))
+    assert "There is no model with the id" in str(errors(page)["fallbacks"])
+    rule = {"name": "r", "model": ours.aimodel.pk}
+    page = client.post(of("routingrule", "add"), rule | {"target": theirs.aimodel.pk})
+    assert list(errors(page)) == ["target"]
+    page = client.post(of("routingrule", "add"), rule | {"deployments": [place.pk]})
+    assert "deployments" in errors(page)
+    rule = {"name": "r", "model": theirs.aimodel.pk, "target": ours.aimodel.pk}
+    assert "model" in errors(client.post(of("routingrule", "add"), rule))
+    change = {"deployment": place.pk, "currency": "USD"}
+    assert "deployment" in errors(client.post(of("pricechange", "add"), change))
+    assert not RoutingRule.objects.exists()
+    assert not PriceChange.objects.exists()
+
+
+def test_pages_of_another_tenants_parts_do_not_exist(
+    client: Any, ours: Any, theirs: Any, charlie_tenant: Any
+) -> None:
+    with charlie_tenant:
+        place = theirs.aimodel.deployments.get()
+        rule = RoutingRule.objects.create(model=theirs.aimodel, name="secret")
+        rule.deployments.add(place)
+        since = timezone.now() + timedelta(days=1)
+        change = PriceChange.objects.create(deployment=place, since=since)
+    for name, row in (("deployment", place), ("routingrule", rule), ("pricechange", change)):
+        page = client.get(below(name, row, "change/"))
+        assert (page.status_code, page.url) == (302, "/admin/")
+    assert client.post(below("routingrule", rule, "up/")).status_code == 404
+    for add in (f"routingrule/add/?model={theirs.aimodel.pk}", "routingrule/add/?model=x"):
+        page = client.get(f"/admin/catalog/{add}")
+        assert page.status_code == 200
+        assert "large at" not in page.content.decode()
+    page = client.get(f"/admin/catalog/pricechange/add/?deployment={place.pk}")
+    assert page.status_code == 200
+
+
+def test_rules_are_added_moved_and_deleted(
+    client: Any, told: Any, ours: Any, second: AIModel
+) -> None:
+    model, place = ours.aimodel, ours.aimodel.deployments.get()
+    add = of("routingrule", "add")
+    told(
+        add,
+        {"name": "long", "model": model.pk, "deployments": [place.pk]}
+        | conditions({}, {"subject": "stream", "operator": "is", "values": "true"}),
+    )
+    header = {"subject": "header", "name": "X-Team", "operator": "is", "values": "a\nb\n"}
+    form = {"name": "team", "model": model.pk, "target": second.pk} | conditions(header)
+    found = of_model(told(add, form), "north-large").routing.rules
+    assert [rule.name for rule in found] == ["long", "team"]
+    assert found[0].deployment_ids == (str(place.pk),)
+    assert found[1].model_id == str(second.pk)
+    assert found[1].conditions == (routing.Condition("header", "is", ("a", "b"), "X-Team"),)
+
+    page = client.get(below("aimodel", model, "change/")).content.decode()
+    assert "When the prompt has at least 4,000 tokens, and a stream is wanted: only" in page
+    assert "When the header X-Team is “a” or “b”: north-small is asked in its place." in page
+    assert page.index("4,000 tokens") < page.index("X-Team")
+
+    team = RoutingRule.objects.get(name="team")
+    found = told(below("routingrule", team, "up/"), {})
+    assert [rule.name for rule in of_model(found, "north-large").routing.rules] == ["team", "long"]
+    found = told(below("routingrule", team, "down/"), {})
+    assert [rule.name for rule in of_model(found, "north-large").routing.rules] == ["long", "team"]
+    page = client.get(below("routingrule", team, "change/")).content.decode()
+    assert "a\nb</textarea>" in page
+    deleted = told(below("routingrule", team, "delete/"), {"post": "yes"})
+    assert [rule.name for rule in of_model(deleted, "north-large").routing.rules] == ["long"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        (conditions({"values": "many"}), "conditions", "Row 1: Enter one whole number"),
+        (conditions({"values": ""}), "conditions", "Row 1: Enter one whole number"),
+        (conditions({}, {"subject": "header"}), "conditions", "Row 2: Header takes"),
+        (conditions({"operator": "sings"}), "conditions", "Row 1: Length of the prompt takes"),
+        ({"deployments": []}, "deployments", "one of both"),
+        ({"name": ""}, "name", "required"),
+        ({"name": "taken"}, "name", "Choose another"),
+    ],
+)
+def test_a_rule_is_refused_at_its_field(
+    client: Any, ours: Any, in_alice: Any, fields: dict, field: str, says: str
+) -> None:
+    place = ours.aimodel.deployments.get()
+    taken = RoutingRule(model=ours.aimodel, name="taken")
+    ai.save_rule(rule=taken, deployments=[place])
+    form = {"name": "r", "model": ours.aimodel.pk, "deployments": [place.pk]} | fields
+    assert says in str(errors(client.post(of("routingrule", "add"), form))[field])
+
+
+def test_a_deployment_that_a_rule_needs_is_not_deleted(
+    client: Any, ours: Any, in_alice: Any
+) -> None:
+    rule = RoutingRule(model=ours.aimodel, name="r")
+    ai.save_rule(rule=rule, deployments=[ours.aimodel.deployments.get()])
+    form = model_form(ours.aimodel) | deployment_rows(ours.aimodel, DELETE="on")
+    page = client.post(below("aimodel", ours.aimodel, "change/"), form)
+    assert "The rule “r” names no other deployment" in str(errors(page))
+    assert Deployment.objects.filter(model=ours.aimodel).count() == 1
+
+
+def test_a_viewer_sees_rules_and_prices_and_changes_nothing(
+    client_for: Any, alice_tenant: Any, vera: Any, ours: Any, in_alice: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    rule = ai.save_rule(rule=RoutingRule(model=ours.aimodel, name="r"), deployments=[place])
+    change = PriceChange(deployment=place, since=timezone.now() + timedelta(days=1))
+    prices.save_price_change(change=change)
+    viewer = client_for(alice_tenant, vera)
+    page = viewer.get(below("aimodel", ours.aimodel, "change/")).content.decode()
+    assert "Always: only large at Northern cloud is asked." in page
+    assert "Add a rule" not in page
+    for name, row in (("deployment", place), ("routingrule", rule), ("pricechange", change)):
+        assert viewer.get(below(name, row, "change/")).status_code == 200
+        assert viewer.post(below(name, row, "change/"), {}).status_code == 403
+    assert viewer.post(below("routingrule", rule, "up/")).status_code == 403
+    assert viewer.get(of("routingrule", "add")).status_code == 403
+    assert viewer.get(of("pricechange", "add")).status_code == 403
+
+
+# Deployments and prices
+
+
+def place_form(place: Deployment, **fields: Any) -> dict[str, Any]:
+    return posted(place, **fields) | fields
+
+
+def test_bounds_and_prices_of_a_deployment_reach_the_gateways(told: Any, ours: Any) -> None:
+    place = ours.aimodel.deployments.get()
+    form = place_form(
+        place,
+        region="EU",
+        context_tokens="200000",
+        priority="2",
+        abilities=["vision", "tools"],
+        tokens_per_minute="90000",
+        cached_price="0.5",
+        search_price="10",
+    )
+    form |= {"price_steps-0-unit": "input", "price_steps-0-above": "128000"}
+    form |= {"price_steps-0-price": "4"}
+    (found,) = of_model(
+        told(below("deployment", place, "change/"), form), "north-large"
+    ).deployments
+    assert (found.region, found.context_tokens, found.priority) == ("EU", 200_000, 2)
+    assert (found.abilities, found.tokens_per_minute) == (("tools", "vision"), 90_000)
+    assert (found.prices.input, found.prices.cached) == (2_000_000, 500_000)
+    assert found.prices.steps == (snapshot.PriceStep("input", 128_000, 4_000_000),)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"context_tokens": "0"}, "context_tokens"),
+        ({"cached_price": "-1"}, "cached_price"),
+        ({"currency": "euro"}, "currency"),
+        ({"currency": "E1R"}, "currency"),
+        ({"price_steps-0-above": "x", "price_steps-0-unit": "input"}, "price_steps"),
+        (
+            {
+                "price_steps-0-above": "5",
+                "price_steps-0-unit": "tea",
+                "price_steps-0-price": "1",
+            },
+            "price_steps",
+        ),
+    ],
+)
+def test_a_deployment_is_refused_at_its_field(
+    client: Any, ours: Any, in_alice: Any, fields: dict, field: str
+) -> None:
+    place = ours.aimodel.deployments.get()
+    page = client.post(below("deployment", place, "change/"), place_form(place, **fields))
+    assert list(errors(page)) == [field]
+
+
+def in_days(days: int) -> dict[str, str]:
+    at = timezone.localtime(timezone.now() + timedelta(days=days))
+    return {"since_0": at.strftime("%Y-%m-%d"), "since_1": "00:00:00"}
+
+
+def test_prices_from_a_day_on_are_added_changed_and_then_only_looked_at(
+    client: Any, told: Any, ours: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    add = f"{of('pricechange', 'add')}?deployment={place.pk}"
+    assert client.get(add).context["adminform"].form.initial["input_price"] == "2"
+    form = {"deployment": place.pk, "currency": "usd", "input_price": "1.5"}
+    found = told(add, form | in_days(3))
+    ((coming,),) = [one.later_prices for one in of_model(found, "north-large").deployments]
+    assert (coming.input, coming.currency) == (1_500_000, "USD")
+    change = PriceChange.objects.get()
+    told(
+        below("pricechange", change, "change/"),
+        {"input_price": "1", "currency": "USD"} | in_days(4),
+    )
+    page = client.get(below("deployment", place, "change/")).content.decode()
+    assert "the beginning" in page
+    assert "1 in, unknown out, USD" in page
+
+    told(add, form | {"input_price": "7", "since_0": "", "since_1": ""})
+    begun = PriceChange.objects.get(input_price=7)
+    assert prices.begun(begun)
+    assert client.get(below("pricechange", begun, "change/")).status_code == 200
+    changed = client.post(below("pricechange", begun, "change/"), form)
+    assert changed.status_code == 403
+    assert client.post(below("pricechange", begun, "delete/"), {"post": "yes"}).status_code == 403
+    assert PriceChange.objects.get(pk=begun.pk).input_price == 7
+
+    page = client.get(below("deployment", place, "change/"))
+    assert "input_price" not in page.context["adminform"].form.fields
+    told(below("deployment", place, "change/"), place_form(place, weight="5"))
+    told(below("aimodel", ours.aimodel, "change/"), model_form(ours.aimodel))
+    place.refresh_from_db()
+    assert (place.weight, place.input_price) == (5, 2)
+    shown = client.get(below("aimodel", ours.aimodel, "change/")).content.decode()
+    assert 'value="7"' in shown
+    told(below("pricechange", change, "delete/"), {"post": "yes"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        (in_days(-2), "since", "This moment is gone"),
+        ({"since_0": "soon", "since_1": ""}, "since", "valid"),
+        ({"output_price": "-1"}, "output_price", "greater than or equal to 0"),
+        ({"currency": "$"}, "currency", "three capital letters"),
+    ],
+)
+def test_a_price_change_is_refused_at_its_field(
+    client: Any, ours: Any, in_alice: Any, fields: dict, field: str, says: str
+) -> None:
+    form = {"deployment": ours.aimodel.deployments.get().pk, "currency": "USD"} | in_days(1)
+    assert says in str(errors(client.post(of("pricechange", "add"), form | fields))[field])
+
+
+def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_alice: Any) -> None:
+    form = {"deployment": ours.aimodel.deployments.get().pk, "currency": "USD"} | in_days(1)
+    assert client.post(of("pricechange", "add"), form).status_code == 302
+    assert "already exists" in str(errors(client.post(of("pricechange", "add"), form)))
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ({"subject": "metadata", "operator": "is_not", "values": ["a", "b"], "name": "team"},
+         "When the metadata team is neither “a” nor “b”"),
+        ({"subject": "complexity", "operator": "at_most", "values": ["30"]},
+         "When the question's complexity is at most 30 of 100"),
+        ({"subject": "language", "operator": "is", "values": ["de", "fr", "it"]},
+         "When the question's language is de, fr or it"),
+        ({"subject": "content", "operator": "is_not", "values": ["code", "math"]},
+         "When the call has no code and no math"),
+        ({"subject": "similarity", "operator": "like", "values": ["x" * 80], "least": 60},
+         f"When the question is at least 60 % like “{'x' * 60}…”"),
+        ({"subject": "application", "operator": "contains", "values": ["shop"]},
+         "When the application contains “shop”"),
+        ({"subject": "stream", "operator": "is", "values": ["false"]},
+         "When no stream is wanted"),
+    ],
+)  # fmt: skip
+def test_a_rule_in_plain_words(ours: Any, in_alice: Any, condition: dict, words: str) -> None:
+    rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[condition])
+    assert sentence(rule) == f"{words}: any deployment is asked."
