@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from time import time
 from uuid import UUID
@@ -120,4 +120,11 @@ def _condition(said: dict) -> contract.Condition:
         values=tuple(str(value) for value in said["values"]),
         name=said.get("name", ""),
         least=int(said.get("least", 50)),
+        embedding_model=said.get("embedding_model", ""),
     )
+
+
+def embedding_models(rows: Iterable[models.RoutingRule]) -> set[str]:
+    """The public names of those that the rules' conditions compare meanings with."""
+    said = (condition.get("embedding_model", "") for row in rows for condition in row.conditions)
+    return {name for name in said if name}

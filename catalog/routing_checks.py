@@ -11,13 +11,14 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from catalog.models import AIModel, Application, Deployment, RoutingRule
+from contract.presets import preset_of
+from contract.routing import EMBEDDING_WIRE_FORMATS, LONGEST_EXAMPLE, MOST_EXAMPLES
 
 MOST_FALLBACKS = 7
 """The gateway comes to eight models in one call, this one being the first."""
 MOST_RULES = 100
 MOST_CONDITIONS = 10
-MOST_VALUES = 50
-LONGEST_VALUE = 2000
+MOST_VALUES, LONGEST_VALUE = MOST_EXAMPLES, LONGEST_EXAMPLE
 """Characters: the gateway compares no more of a prompt with an example."""
 
 LANGUAGES = (
@@ -80,6 +81,8 @@ def check_condition(given: Any) -> dict[str, Any]:
     condition["values"] = _values(given["subject"], given["operator"], given.get("values"))
     if given["subject"] == "similarity":
         condition["least"] = _least(given.get("least", 50))
+        if name := str(given.get("embedding_model") or "").strip():
+            condition["embedding_model"] = _embedding_model(name)
     return condition
 
 
@@ -125,6 +128,23 @@ def _least(given: Any) -> int:
     if not re.fullmatch(r"[0-9]{1,3}", str(given)) or int(given) > 100:
         raise _refused("least", "Enter how much alike, from 0 to 100.")
     return int(given)
+
+
+def _embedding_model(name: str) -> str:
+    """Raises ValidationError where it is none of the tenant's, or none that can be read."""
+    model = AIModel.objects.filter(name=name).first()
+    if model is None:
+        raise _refused("embedding_model", f"There is no model named “{name[:100]}”.", "unknown")
+    if "embeddings" not in model.abilities:
+        raise _refused("embedding_model", f"{name} is not for embeddings: choose one that is.")
+    presets = model.deployments.values_list("provider__preset", flat=True)
+    if {preset_of(one).wire_format for one in presets}.isdisjoint(EMBEDDING_WIRE_FORMATS):
+        message = (
+            f"None of the providers of {name} embeds in a format that the gateway reads: OpenAI's, "
+            "Gemini's or Cohere's."
+        )
+        raise _refused("embedding_model", message, "unreadable")
+    return name
 
 
 def _refused(field: str, message: str, code: str = "invalid") -> ValidationError:

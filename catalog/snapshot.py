@@ -303,6 +303,8 @@ def _models(
     known = {row.pk for row in rows if row.enabled}
     needed = needed | {id_ for row in rows if row.enabled for id_ in row.fallbacks}
     needed |= {rule.target_id for group in rules.values() for rule in group if rule.target_id}
+    meant = ai_routing.embedding_models(rule for group in rules.values() for rule in group)
+    needed |= {row.pk for row in rows if row.name in meant}
     needed |= {row.compare_with_id for row in rows if row.enabled and row.compare_with_id}
     providers, compiled = {}, []
     for row in rows:

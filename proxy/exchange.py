@@ -18,6 +18,8 @@ from contract.usage import UsageEvent
 from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
+    from contract.snapshot import Prices
+    from proxy.ai.middle import Usage
     from proxy.ai.tap import StreamTap
     from proxy.known import Known
     from proxy.policies.settlement import Reservation
@@ -132,6 +134,8 @@ class Exchange:
     """Why the model's deployment was chosen, and whom it came after."""
     adapted: str = ""
     """What the provider could not be told as it was asked."""
+    embedded: list[tuple[Prices, Usage]] | None = None
+    """What was embedded for choosing the deployment: it is part of the call's cost."""
 
     journal: Journal | None = None
     slot: Slot | None = None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from proxy import forward, identify
 from proxy.ai import endpoints, prompts
+from proxy.ai.meaning import Meanings
 from proxy.ai.track import Track
 from proxy.balance import Balance
 from proxy.errors import (
@@ -73,6 +74,7 @@ class Gateway:
         self.health = Health()
         self.balance = Balance(self.health)
         self.track = Track()
+        self.meanings = Meanings()
         self.load = Load()
         self.load.start()
         self.active: set[AsgiCall] = set()

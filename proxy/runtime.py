@@ -31,7 +31,13 @@ from contract.snapshot import (
 )
 from proxy import stopped
 from proxy.ai.compiled import CompiledPrompt
-from proxy.ai.runtime import DeploymentRuntime, ModelRuntime, ProviderRuntime, credential
+from proxy.ai.runtime import (
+    DeploymentRuntime,
+    ModelRuntime,
+    ProviderRuntime,
+    credential,
+    find_meanings,
+)
 from proxy.balance import sequence
 from proxy.policies import Step, compile_steps, limit_report
 from proxy.policies.place import Place
@@ -359,6 +365,7 @@ class TenantRuntime:
             for provider in snapshot.providers
         }
         self.models_by_id = {m.id: ModelRuntime(m, self.providers) for m in snapshot.models}
+        find_meanings(self.models_by_id)
         self.models = {model.name: model for model in self.models_by_id.values()}
         self.apis: dict[str, ApiRuntime] = {}
         for api in snapshot.apis:

@@ -196,7 +196,8 @@ class ConditionSerializer(serializers.Serializer):
     - `prompt_tokens` (estimated) and `complexity` (0 to 100): `at_least`, `at_most` and one number
     - `language` (ISO 639-1) and `content` (`code`, `math`, `images`, `audio`, `files`, `tools`):
       `is`, `is_not`
-    - `similarity`: `like`; the values are example prompts
+    - `similarity`: `like`; the values are example prompts, compared in words, or in meaning with
+      an `embedding_model`
     - `stream`: `is`, `true` or `false`
     """
 
@@ -213,6 +214,13 @@ class ConditionSerializer(serializers.Serializer):
     )
     least = serializers.IntegerField(
         required=False, min_value=0, max_value=100, help_text="How near to an example. Else 50."
+    )
+    embedding_model = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        help_text="The public name of one of your models for embeddings: what a question means is "
+        "compared, by the cosine of its vectors.",
     )
 
 

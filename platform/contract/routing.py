@@ -56,6 +56,11 @@ Subject = Literal[
 ]
 Operator = Literal["is", "is_not", "contains", "at_least", "at_most", "like"]
 
+EMBEDDING_WIRE_FORMATS = frozenset({"openai", "azure", "gemini", "cohere"})
+"""Of the providers whose embeddings the gateway can read: others say nothing of likeness."""
+MOST_EXAMPLES, LONGEST_EXAMPLE = 50, 2000
+"""Example prompts of one condition, and characters of each."""
+
 
 class Condition(Struct, frozen=True, gc=False):
     """``name`` is the header's or the metadata's key; ``values``: any of these will do.
@@ -64,7 +69,8 @@ class Condition(Struct, frozen=True, gc=False):
     - ``language``: ISO 639-1 of the last question, as far as its words and script tell
     - ``content``: ``code``, ``math``, ``images``, ``audio``, ``files``, ``tools``
     - ``similarity``: ``values`` are example prompts, and ``least`` (0 to 100) how near to one of
-      them the last question must be
+      them the last question must be: in meaning, where ``embedding_model`` is the public name of
+      one of the tenant's models with the ability ``embeddings``, else in words
     - ``application``: its name
     - ``stream``: ``true`` or ``false``
     """
@@ -74,6 +80,7 @@ class Condition(Struct, frozen=True, gc=False):
     values: tuple[str, ...]
     name: str = ""
     least: int = 50
+    embedding_model: str = ""
 
 
 class Rule(Struct, frozen=True, gc=False):

@@ -18,7 +18,7 @@ import msgspec
 
 from contract.snapshot import Breaker
 from proxy.ai import choose, sending
-from proxy.ai.cost import cost_micros, saved_micros
+from proxy.ai.cost import cost_micros, saved_micros, sum_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
     FormatUnsupported,
@@ -113,14 +113,28 @@ async def call(
     exchange.model_id = model.id
     exchange.model = model.name
     exchange.begin()
-    candidates = choose.candidates(exchange, gateway, model, asking)
     if model.watched:
-        routing, tenant = model.model.routing, exchange.tenant
-        if routing.compare_with and tenant is not None:
-            exchange.compared = tenant.models_by_id.get(routing.compare_with)
-        if routing.on_break == "continue" and asking.stream:
-            candidates = asking.others = Others(gateway, candidates)
+        return await _watched(exchange, gateway, model, asking)
+    candidates = choose.candidates(exchange, gateway, model, asking)
     return await first_of(exchange, gateway, asking, candidates)
+
+
+async def _watched(
+    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+) -> Attempt:
+    """As ``call``, of a model that is ``watched``."""
+    routing, tenant = model.model.routing, exchange.tenant
+    if routing.compare_with and tenant is not None:
+        exchange.compared = tenant.models_by_id.get(routing.compare_with)
+    weighed, wants = None, None
+    if model.means:
+        weighed = choose.Weighed(exchange, gateway, model, asking)
+        await weighed.rules()
+        wants = weighed.wants
+    candidates = choose.candidates(exchange, gateway, model, asking, wants)
+    if routing.on_break == "continue" and asking.stream:
+        candidates = asking.others = Others(gateway, candidates)
+    return await first_of(exchange, gateway, asking, candidates, weighed)
 
 
 class Others:
@@ -138,9 +152,13 @@ class Others:
 
 
 async def first_of(
-    exchange: Exchange, gateway: Gateway, asking: Asking, candidates: Iterable[Candidate]
+    exchange: Exchange,
+    gateway: Gateway,
+    asking: Asking,
+    candidates: Iterable[Candidate],
+    weighed: choose.Weighed | None = None,
 ) -> Attempt:
-    """As ``call``, of these."""
+    """As ``call``, of these. ``weighed``: fallbacks' rules may compare meanings."""
     owner = exchange.tenant.id if exchange.tenant is not None else ""
     failure: GatewayError | None = None
     attempt: Attempt | None = None
@@ -172,6 +190,8 @@ async def first_of(
             gateway.health.rests(deployment.id, _rest(attempt), owner)
         code = failure.code if attempt is None and failure else f"{_status(attempt)}"
         passed.append(f"{deployment.provider.provider.name} {code}")
+        if weighed is not None:
+            await weighed.fallbacks()
     if attempt is None:
         raise failure or ModelUnavailable
     return attempt
@@ -297,19 +317,23 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
     prices = deployment.prices
     exchange.currency = prices.currency
     if usage is None:
+        exchange.cost_micros = None
         return
     exchange.input_tokens = usage.input_tokens
     exchange.output_tokens = usage.output_tokens
     exchange.cached_tokens = usage.cached_tokens
     exchange.cache_write_tokens = usage.cache_write_tokens
     exchange.reasoning_tokens = usage.reasoning_tokens
-    exchange.cost_micros = cost_micros(prices, usage)
+    if exchange.embedded is None:
+        exchange.cost_micros = cost_micros(prices, usage)
+    else:
+        exchange.cost_micros = sum_micros((prices, usage), *exchange.embedded)
     if exchange.compared is not None:
         note_saving(exchange, usage)
 
 
 def note_saving(exchange: Exchange, usage: Usage) -> None:
-    """``usage`` is what the exchange's cost is of."""
+    """``usage`` is what the exchange's cost is of, but for what was embedded."""
     dearest = [one.prices for one in exchange.compared.deployments] if exchange.compared else []
     exchange.saved_micros = saved_micros(dearest, usage, exchange.currency, exchange.cost_micros)
 

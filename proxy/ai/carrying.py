@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from proxy.ai.calls import Attempt, Others
     from proxy.ai.choose import Candidate
     from proxy.ai.formats import Reader
-    from proxy.ai.middle import Usage
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
 
@@ -202,15 +201,10 @@ class Carried(Joined):
         account(exchange, deployment, self.total)
         if self.first is not None and self._paid is not None:
             second = self.used.total(whole=self.ended)
-            exchange.cost_micros = _cost((self._paid, self.first), (deployment.prices, second))
+            exchange.cost_micros = cost.sum_micros(
+                (self._paid, self.first),
+                (deployment.prices, second),
+                *(exchange.embedded or ()),
+            )
             if exchange.compared is not None:
                 note_saving(exchange, added(self.first, second))
-
-
-def _cost(*parts: tuple[Prices, Usage]) -> int | None:
-    """None where a price is unknown, or they are in several currencies."""
-    costs = [cost.exact(prices, usage) for prices, usage in parts]
-    known = [one for one in costs if one is not None]
-    if len(known) < len(costs) or len({prices.currency for prices, _ in parts}) > 1:
-        return None
-    return cost.rounded(sum(known))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from contract import routing
 from proxy.ai import traits
 from proxy.ai.estimate import Estimate, input_tokens, output_tokens
+from proxy.ai.meaning import Untold
 from proxy.balance import sequence
 
 if TYPE_CHECKING:
@@ -45,10 +46,14 @@ class Candidate(NamedTuple):
 class Wants:
     """What a call needs of a deployment. Read from the request where it can be."""
 
-    __slots__ = ("contents", "estimate", "request", "schema", "text")
+    __slots__ = ("contents", "estimate", "meant", "note", "request", "schema", "text")
 
     def __init__(self, asking: Asking) -> None:
         self.estimate = _estimate(asking)
+        self.meant: dict[routing.Condition, int] = {}
+        """How near in meaning it is to the examples of those conditions where that was told."""
+        self.note = ""
+        """What is to be said of that, with ``; `` behind it."""
         self.text = ""
         self.contents: set[str] = set()
         self.schema = False
@@ -71,13 +76,18 @@ def _estimate(asking: Asking) -> Estimate:
 
 
 def candidates(
-    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+    exchange: Exchange,
+    gateway: Gateway,
+    model: ModelRuntime,
+    asking: Asking,
+    wants: Wants | None = None,
 ) -> Iterable[Candidate]:
-    """Each deployment once at most, as long as the caller asks for another."""
+    """Each deployment once at most, as long as the caller asks for another. ``wants`` where it is
+    known already (``Weighed``)."""
     if exchange.instead is not None:
-        return _chosen(exchange, gateway, exchange.instead[0], asking, exchange.instead[1])
+        return _chosen(exchange, gateway, exchange.instead[0], asking, wants, exchange.instead[1])
     if not model.plain:
-        return _chosen(exchange, gateway, model, asking)
+        return _chosen(exchange, gateway, model, asking, wants)
     if len(model.order) == 1 and not gateway.health.circuits:
         return (Candidate(model, model.order[0], "weighted"),)
     return _plain(gateway, model, asking)
@@ -101,11 +111,16 @@ def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Ca
 
 
 def _chosen(
-    exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking, why_it: str = ""
+    exchange: Exchange,
+    gateway: Gateway,
+    model: ModelRuntime,
+    asking: Asking,
+    wants: Wants | None,
+    why_it: str = "",
 ) -> Iterator[Candidate]:
     """``why_it``: why the model is asked, where it is not the one that was named."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
-    wants = Wants(asking)
+    wants = wants or Wants(asking)
     asking.tokens = wants.estimate.tokens
     left = [(model, why_it)]
     tried: set[str] = set()
@@ -120,10 +135,72 @@ def _chosen(
             continue
         why = f"{how}rule '{rule.name}'; " if rule is not None else how
         for deployment, reason in _ordered(gateway, current, rule, wants, asking):
-            yield Candidate(current, deployment, why + reason)
+            yield Candidate(current, deployment, wants.note + why + reason)
         for fallback in current.model.routing.fallbacks:
             if fallback in tenant.models_by_id:
                 left.append((tenant.models_by_id[fallback], f"fallback of {current.name}; "))
+
+
+class Weighed:
+    """Asks embedding models what the rules that a call comes to want to know, before it is chosen
+    by them: into ``wants``. What cannot be told is left to the likeness in words."""
+
+    __slots__ = ("_exchange", "_fallbacks", "_gateway", "_models", "_seen", "wants")
+
+    def __init__(
+        self, exchange: Exchange, gateway: Gateway, model: ModelRuntime, asking: Asking
+    ) -> None:
+        tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
+        self.wants = Wants(asking)
+        self._exchange = exchange
+        self._gateway = gateway
+        self._models = tenant.models_by_id
+        self._seen: set[str] = set()
+        self._fallbacks: list[str] = [model.id]
+
+    async def rules(self) -> None:
+        """Of the next model, and of those that its rules lead to."""
+        id_ = self._fallbacks.pop(0)
+        while id_ in self._models and id_ not in self._seen and len(self._seen) < MOST_MODELS:
+            self._seen.add(id_)
+            model = self._models[id_]
+            rule = await self._rule(model)
+            id_ = "" if rule is None else rule.model_id
+            if id_ not in self._models:
+                self._fallbacks += model.model.routing.fallbacks
+
+    async def fallbacks(self) -> None:
+        """Of all models that are asked once others have failed."""
+        while self._fallbacks:
+            await self.rules()
+
+    async def _rule(self, model: ModelRuntime) -> routing.Rule | None:
+        for rule in model.model.routing.rules:
+            for condition in rule.conditions:
+                if condition.embedding_model and condition not in self.wants.meant:
+                    await self._weigh(condition)
+                if not _holds(condition, self._exchange, self.wants):
+                    break
+            else:
+                return rule
+        return None
+
+    async def _weigh(self, condition: routing.Condition) -> None:
+        wants, name = self.wants, condition.embedding_model
+        if not wants.text.strip():
+            wants.meant[condition] = 0
+            return
+        try:
+            near = await self._gateway.meanings.near(
+                self._exchange, self._gateway, condition, wants.text
+            )
+        except Untold as why:
+            note = f"by words, as {name} {why}; "
+        else:
+            wants.meant[condition] = near
+            note = f"meant by {name}; "
+        if f" {name} " not in wants.note and f" {name};" not in wants.note:
+            wants.note += note
 
 
 # Rules
@@ -139,6 +216,8 @@ def _rule(exchange: Exchange, model: ModelRuntime, wants: Wants) -> routing.Rule
 def _holds(condition: routing.Condition, exchange: Exchange, wants: Wants) -> bool:
     subject, values = condition.subject, condition.values
     if subject == "similarity":
+        if condition in wants.meant:
+            return wants.meant[condition] >= condition.least
         return any(traits.likeness(wants.text, value) >= condition.least for value in values)
     if subject in ("prompt_tokens", "complexity"):
         number = wants.estimate.input_tokens

@@ -27,6 +27,15 @@ def cost_micros(prices: Prices, usage: Usage) -> int | None:
     return None if millionths is None else rounded(millionths)
 
 
+def sum_micros(*parts: tuple[Prices, Usage]) -> int | None:
+    """Of all together, rounded once; None where one is unknown, or their currencies differ."""
+    costs = [exact(prices, usage) for prices, usage in parts]
+    known = [one for one in costs if one is not None]
+    if len(known) < len(costs) or len({prices.currency for prices, _ in parts}) > 1:
+        return None
+    return rounded(sum(known))
+
+
 def rounded(millionths: int) -> int:
     """Half to even."""
     whole, rest = divmod(millionths, _MILLION)

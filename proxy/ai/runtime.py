@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from time import time
 
 from contract.routing import Weighted
@@ -49,9 +50,10 @@ class DeploymentRuntime:
 
 class ModelRuntime:
     """``order`` is one round of the balancing over its deployments; ``plain``: that is all there is
-    to know for choosing one; ``watched``: there is something to be seen to while it is called."""
+    to know for choosing one; ``watched``: there is something to be seen to while it is called;
+    ``means``: a rule that its calls may come to compares meanings (``find_meanings``)."""
 
-    __slots__ = ("deployments", "id", "model", "name", "order", "plain", "watched")
+    __slots__ = ("deployments", "id", "means", "model", "name", "order", "plain", "watched")
 
     def __init__(self, model: AIModel, providers: dict[str, ProviderRuntime]) -> None:
         self.id = model.id
@@ -63,11 +65,30 @@ class ModelRuntime:
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
         routing = model.routing
         self.watched = routing.on_break != "error" or routing.compare_with != ""
+        self.means = any(
+            condition.embedding_model for rule in routing.rules for condition in rule.conditions
+        )
         self.plain = (
             isinstance(routing.strategy, Weighted)
             and not (routing.rules or routing.fallbacks or routing.regions)
             and not any(map(_is_bounded, model.deployments))
         )
+
+
+def find_meanings(models: Mapping[str, ModelRuntime]) -> None:
+    """Settles ``means`` and with it ``watched``: rules and fallbacks lead to others' rules."""
+    found = {id_ for id_, model in models.items() if model.means}
+    more = found
+    while more:
+        more = {id_ for id_, model in models.items() if id_ not in found and found & _next(model)}
+        found |= more
+    for id_ in found:
+        models[id_].means = models[id_].watched = True
+
+
+def _next(model: ModelRuntime) -> set[str]:
+    routing = model.model.routing
+    return {*routing.fallbacks, *(rule.model_id for rule in routing.rules)}
 
 
 def _is_bounded(deployment: Deployment) -> bool:

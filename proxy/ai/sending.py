@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from proxy.ai.asking import Asking, Told
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
@@ -36,12 +38,32 @@ def head(
     return b"%bcontent-length: %d\r\n\r\n" % (start, len(told.body))
 
 
+def own_head(deployment: DeploymentRuntime, operation: str, told: Told, host: bytes) -> bytes:
+    """Of a request that no client has asked for. Raises ValueError as ``head`` does."""
+    start = _written({}, operation, deployment, told, host, stream=False)
+    return b"%bcontent-length: %d\r\n\r\n" % (start, len(told.body))
+
+
 def _start(
     exchange: Exchange, asking: Asking, deployment: DeploymentRuntime, told: Told, host: bytes
 ) -> bytes:
+    operation, stream = asking.door.operation, asking.stream
+    return _written(exchange.headers, operation, deployment, told, host, stream=stream)
+
+
+def _written(
+    client: Mapping[bytes, bytes],
+    operation: str,
+    deployment: DeploymentRuntime,
+    told: Told,
+    host: bytes,
+    *,
+    stream: bool,
+) -> bytes:
+    """``client``: its header fields."""
     to, model = deployment.provider.destination, deployment.deployment.model
-    path = to.wire.path(to, asking.door.operation, told.format, model, stream=asking.stream)
-    fields = to.wire.headers(to, exchange.headers, path, told.body)
+    path = to.wire.path(to, operation, told.format, model, stream=stream)
+    fields = to.wire.headers(to, client, path, told.body)
     lines = [b"POST %b HTTP/1.1\r\nhost: %b" % (path, host), *map(b": ".join, fields), b""]
     start = b"\r\n".join(lines)
     if start.count(b"\n") != len(lines) or start.count(b"\r") != len(lines):

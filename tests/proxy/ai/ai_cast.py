@@ -189,6 +189,7 @@ def _routed() -> tuple[AIModel, ...]:
         model("ruled", first, second, routing=RULES),
         *_carried(),
         *_compared(),
+        *_meant(),
     )
 
 
@@ -207,6 +208,55 @@ def _compared() -> tuple[AIModel, ...]:
         replace(euros, deployments=euros.deployments[1:]),
         model("saves-nothing-known", first, routing=Routing(compare_with="model-in-euros")),
         model("compared-with-none", first, routing=Routing(compare_with="model-gone")),
+    )
+
+
+WEATHER = ("What is the weather in London today?", "Tell me the forecast.")
+EMBEDDING = Prices(input=100_000)
+
+
+def by_meaning(name: str, embedder: str, examples=WEATHER, *places) -> AIModel:
+    """Where the question means the weather, the second deployment is asked."""
+    alike = Condition("similarity", "like", examples, least=70, embedding_model=embedder)
+    rule = Rule("weather", (alike,), (f"{name}-1",))
+    places = places or (("first", "dear"), ("second", "cheap"))
+    return model(name, *places, routing=Routing(rules=(rule,)))
+
+
+def embedder(name: str, *places: tuple[str, str], api: str = "ai", prices=EMBEDDING) -> AIModel:
+    plain = model(name, *places, abilities=("embeddings",), api=api)
+    return replace(
+        plain,
+        deployments=tuple(
+            replace(one, prices=prices, priority=index)
+            for index, one in enumerate(plain.deployments)
+        ),
+    )
+
+
+def _meant() -> tuple[AIModel, ...]:
+    down, third = ("down", "any"), ("third", "embed-real")
+    stays = Rule("always", (Condition("stream", "is", ("false",)),), model_id="model-meant")
+    return (
+        embedder("third-embedder", third),
+        embedder("embedder-in-euros", third, prices=Prices(1, currency="EUR")),
+        embedder("either-embedder", down, third),
+        embedder("down-embedder", down),
+        embedder("gemini-embedder", ("gemini-1", "embed-real")),
+        embedder("cohere-embedder", ("cohere-1", "embed-real")),
+        embedder("claude-embedder", ("anthropic-1", "none")),
+        by_meaning("meant", "third-embedder"),
+        by_meaning("meant-in-euros", "embedder-in-euros"),
+        by_meaning("meant-by-either", "either-embedder"),
+        by_meaning("meant-by-none", "down-embedder"),
+        by_meaning("meant-by-gemini", "gemini-embedder"),
+        by_meaning("meant-by-cohere", "cohere-embedder"),
+        by_meaning("meant-by-claude", "claude-embedder"),
+        by_meaning("meant-by-charlies", "charlies-embedder"),
+        by_meaning("meant-by-chat", "gpt"),
+        by_meaning("meant-by-sandbox", "embedder"),
+        model("leads-to-meant", ("first", "dear"), routing=Routing(rules=(stays,))),
+        model("falls-to-meant", down, routing=Routing(fallbacks=("model-meant",))),
     )
 
 
@@ -258,7 +308,17 @@ def charlie(urls: dict[str, str]) -> TenantSnapshot:
             Subscription("c1", "charlie-app", "charlie-ai", "charlie-free", "approved"),
             Subscription("c2", "charlie-app", "charlie-p", "charlie-free", "approved"),
         ),
-        providers=(Provider("sandbox-c", "Sandbox", "openai", f"{urls['sandbox']}/v1"),),
-        models=(model("charlies", ("sandbox-c", "sandbox-chat"), api="charlie-ai"),),
+        providers=(
+            Provider("sandbox-c", "Sandbox", "openai", f"{urls['sandbox']}/v1"),
+            Provider("third", "Provider third", "openai", f"{urls['third']}/v1"),
+            Provider("first", "Provider first", "openai", f"{urls['first']}/v1"),
+            Provider("second", "Provider second", "openai", f"{urls['second']}/v1"),
+        ),
+        models=(
+            model("charlies", ("sandbox-c", "sandbox-chat"), api="charlie-ai"),
+            embedder("third-embedder", ("third", "embed-real"), api="charlie-ai"),
+            embedder("charlies-embedder", ("third", "embed-real"), api="charlie-ai"),
+            replace(by_meaning("meant", "third-embedder"), api_ids=("charlie-ai",)),
+        ),
         prompts=(prompt,),
     )

@@ -46,11 +46,11 @@ def sandbox_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def providers() -> Iterator[dict[str, tuple[str, Script]]]:
-    """Two scripted providers, and one whose port is closed."""
+    """Three scripted providers, and one whose port is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with scripted() as first, scripted() as second:
-        yield {"first": first, "second": second, "down": (closed, Script())}
+    with scripted() as first, scripted() as second, scripted() as third:
+        yield {"first": first, "second": second, "third": third, "down": (closed, Script())}
 
 
 def _fresh(script: Script) -> Script:
@@ -68,6 +68,11 @@ def provider(providers) -> Script:
 @pytest.fixture
 def second(providers) -> Script:
     return _fresh(providers["second"][1])
+
+
+@pytest.fixture
+def third(providers) -> Script:
+    return _fresh(providers["third"][1])
 
 
 @pytest.fixture(scope="session")

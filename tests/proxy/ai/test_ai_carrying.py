@@ -6,8 +6,7 @@ import pytest
 from ai_servers import Reply, sse
 
 from contract.snapshot import Prices
-from proxy.ai.carrying import _cost
-from proxy.ai.cost import cost_micros
+from proxy.ai.cost import cost_micros, sum_micros
 from proxy.ai.estimate import about
 from proxy.ai.middle import Usage
 
@@ -404,4 +403,4 @@ def test_costs_are_rounded_once():
     prices = Prices(input=400_000, output=0)
     one = Usage(1, 0)
     assert cost_micros(prices, one) == 0
-    assert _cost((prices, one), (prices, one)) == 1
+    assert sum_micros((prices, one), (prices, one)) == 1
