@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from catalog.limits import checks as limit_checks
 from catalog.selectors import path_shape, same_hosts
 from catalog.validators import validate_rewrite, validate_route_path
-from contract.snapshot import AIModel, Api, Prompt, TenantSnapshot
+from contract.snapshot import Api, Prompt, TenantSnapshot
 from contract.templates import TemplateError, placeholders
 
 
@@ -66,27 +66,12 @@ def _references(snapshot: TenantSnapshot) -> Iterator[str]:
                 yield f"A deployment of the model {model.name} has no provider."
         if model.routing.compare_with and model.routing.compare_with not in models:
             yield f"The model {model.name} is compared with one that is not there."
-        yield from _conditions(model, snapshot)
         for api_id in model.api_ids:
             if api_id not in apis or apis[api_id].kind != "ai":
                 yield f"The model {model.name} is offered through an API that is not for models."
     for prompt in snapshot.prompts:
         if prompt.model_id not in models:
             yield f"The prompt {prompt.name} has no model."
-
-
-def _conditions(model: AIModel, snapshot: TenantSnapshot) -> Iterator[str]:
-    """What compares meanings needs one of the tenant's models for embeddings. One that is switched
-    off has no deployments, and words are compared meanwhile."""
-    embedders = {one.name for one in snapshot.models if "embeddings" in one.abilities}
-    for rule in model.routing.rules:
-        for condition in rule.conditions:
-            name = condition.embedding_model
-            if name and name not in embedders:
-                yield (
-                    f"The rule {rule.name} of {model.name} compares meanings by {name}, which is "
-                    "no model for embeddings here."
-                )
 
 
 def _listen_paths(snapshot: TenantSnapshot) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import ProtectedError, QuerySet
 
 from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential, RoutingRule
 from catalog.price_checks import check_prices
@@ -129,6 +129,7 @@ def save_model(
     model.full_clean()
     check_model(model, apis or [])
     check_others(model, None if rules is None else [rule.target_id for rule, _ in rules])
+    _rename_in_rules(model)
     model.save()
     if apis is not None:
         model.apis.set(apis)
@@ -147,6 +148,22 @@ def save_model(
     check_rules_name_something(model)
     publishing.changed()
     return model
+
+
+def _rename_in_rules(model: AIModel) -> None:
+    """Conditions name the model that they compare meanings by."""
+    before = AIModel.objects.filter(pk=model.pk).values_list("name", flat=True).first()
+    if before is None or before == model.name:
+        return
+    for rule in _comparing_by(before):
+        for condition in rule.conditions:
+            if condition.get("embedding_model") == before:
+                condition["embedding_model"] = model.name
+        rule.save()
+
+
+def _comparing_by(name: str) -> QuerySet[RoutingRule]:
+    return RoutingRule.objects.filter(conditions__contains=[{"embedding_model": name}])
 
 
 def _replace_rules(model: AIModel, given: Sequence[RuleGiven]) -> None:
@@ -229,7 +246,10 @@ def save_deployment(*, deployment: Deployment) -> Deployment:
 @transaction.atomic
 def delete_model(*, model: AIModel) -> None:
     """Deletes it, also from other models' fallbacks. Raises ProtectedError where a rule of
-    another model asks it, or a prompt does."""
+    another model asks it or compares meanings by it, or a prompt asks it."""
+    comparing = set(_comparing_by(model.name).exclude(model=model))
+    if comparing:
+        raise ProtectedError("Rules compare meanings by it.", comparing)
     for other in AIModel.objects.filter(fallbacks__contains=[model.pk]):
         other.fallbacks.remove(model.pk)
         other.save()
