@@ -317,7 +317,8 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
     prices = deployment.prices
     exchange.currency = prices.currency
     if usage is None:
-        exchange.cost_micros = None
+        if exchange.embedded is not None:
+            exchange.cost_micros = None
         return
     exchange.input_tokens = usage.input_tokens
     exchange.output_tokens = usage.output_tokens
