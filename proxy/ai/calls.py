@@ -127,8 +127,9 @@ async def _watched(
     if routing.compare_with and tenant is not None:
         exchange.compared = tenant.models_by_id.get(routing.compare_with)
     weighed, wants = None, None
-    if model.means:
-        weighed = choose.Weighed(exchange, gateway, model, asking)
+    first = model if exchange.instead is None else exchange.instead[0]
+    if first.means:
+        weighed = choose.Weighed(exchange, gateway, first, asking)
         await weighed.rules()
         wants = weighed.wants
     candidates = choose.candidates(exchange, gateway, model, asking, wants)

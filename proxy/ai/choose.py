@@ -218,6 +218,8 @@ def _holds(condition: routing.Condition, exchange: Exchange, wants: Wants) -> bo
     if subject == "similarity":
         if condition in wants.meant:
             return wants.meant[condition] >= condition.least
+        if condition.embedding_model and not wants.note:
+            wants.note = f"by words, as {condition.embedding_model} was not asked; "
         return any(traits.likeness(wants.text, value) >= condition.least for value in values)
     if subject in ("prompt_tokens", "complexity"):
         number = wants.estimate.input_tokens
