@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
@@ -154,6 +155,44 @@ def unwrapped(field: forms.Field | None) -> forms.Field | None:
     if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
         field.widget = field.widget.widget
     return field
+
+
+class PartAdmin(CatalogAdmin):
+    """A page of what belongs to a ``parent`` (a field), and is reached from the parent's page."""
+
+    parent: str
+    listed_at = "admin:catalog_aimodel_changelist"
+
+    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
+        """Not in the menu."""
+        return {}
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict | None = None
+    ) -> HttpResponse:
+        return redirect(self.listed_at)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """One without a parent cannot be added."""
+        if object_id is None and self.has_add_permission(request) and not self._given(request):
+            return redirect(self.listed_at)
+        context = {"show_save_and_add_another": False, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def _given(self, request: HttpRequest) -> bool:
+        if request.method == "POST":
+            return True
+        model = self.model._meta.get_field(self.parent).related_model
+        try:
+            return model.objects.filter(pk=request.GET.get(self.parent)).exists()
+        except ValidationError:
+            return False
 
 
 def become(obj: Model, saved: Model) -> None:

@@ -14,7 +14,7 @@ from django.urls import reverse
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from catalog.admin.base import CatalogAdmin, CatalogForm, CatalogInline, unwrapped
+from catalog.admin.base import CatalogForm, CatalogInline, PartAdmin, unwrapped
 from catalog.admin.cells import badge, link, moment, section
 from catalog.admin.deeds import add_refusal
 from catalog.admin.widgets import Column, RowsField, chips_field
@@ -173,10 +173,11 @@ class DeploymentPageForm(DeploymentForm):
 
 
 @register(Deployment, site=tenant_site)
-class DeploymentAdmin(CatalogAdmin):
+class DeploymentAdmin(PartAdmin):
     """Reached from its model's page, where deployments are added and deleted too."""
 
     form = DeploymentPageForm
+    parent = "model"
     change_form_outer_after_template = "admin/catalog/after.html"
     fieldsets = [
         (
@@ -220,17 +221,11 @@ class DeploymentAdmin(CatalogAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
 
-    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        return {}
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Deployment | None = None) -> bool:
         return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return redirect("admin:catalog_aimodel_changelist")
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
         ai.save_deployment(deployment=obj)
@@ -297,10 +292,11 @@ class PriceChangeForm(PricesForm):
 
 
 @register(PriceChange, site=tenant_site)
-class PriceChangeAdmin(CatalogAdmin):
+class PriceChangeAdmin(PartAdmin):
     """Reached from its deployment's page. What has begun can only be looked at."""
 
     form = PriceChangeForm
+    parent = "deployment"
     one_at_a_time = True
     fieldsets = [(None, {"fields": ["since"]}), *PRICE_FIELDSETS]
 
@@ -331,17 +327,11 @@ class PriceChangeAdmin(CatalogAdmin):
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
 
-    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        return {}
-
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not _begun(obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return not _begun(obj) and super().has_delete_permission(request, obj)
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return redirect("admin:catalog_aimodel_changelist")
 
     def panel(self, request: HttpRequest, obj: PriceChange) -> dict[str, Any]:
         label = f"Prices of {place(obj.deployment)}"

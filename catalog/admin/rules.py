@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from catalog.admin.base import CatalogAdmin, CatalogForm, unwrapped
+from catalog.admin.base import CatalogForm, PartAdmin, unwrapped
 from catalog.admin.cells import link, section
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.widgets import Chips, Column, RowsField
@@ -138,10 +138,11 @@ DOWN = Deed(
 
 
 @register(RoutingRule, site=tenant_site)
-class RoutingRuleAdmin(CatalogAdmin):
+class RoutingRuleAdmin(PartAdmin):
     """Reached from its model's page."""
 
     form = RuleForm
+    parent = "model"
     deeds = (UP, DOWN)
     one_at_a_time = True
     fieldsets = [(None, {"fields": ["name", "conditions", "deployments", "target"]})]
@@ -156,12 +157,6 @@ class RoutingRuleAdmin(CatalogAdmin):
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
-
-    def get_model_perms(self, request: HttpRequest) -> dict[str, bool]:
-        return {}
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        return redirect("admin:catalog_aimodel_changelist")
 
     def panel(self, request: HttpRequest, obj: RoutingRule) -> dict[str, Any]:
         back = {"label": f"A rule of {obj.model}", "url": _rules_at(obj.model_id)}
