@@ -48,7 +48,8 @@ def _condition(said: dict[str, Any]) -> str:
         return f"the call has {_joined(values)}"
     if subject == "similarity":
         examples = _joined([_quoted(one) for one in values])
-        return f"the question is at least {said.get('least', 50)} % like {examples}"
+        meant = f" in meaning (by {said['embedding_model']})" if "embedding_model" in said else ""
+        return f"the question is at least {said.get('least', 50)} % like {examples}{meant}"
     return f"{_joined(['a stream' if one == 'true' else 'no stream' for one in values])} is wanted"
 
 

@@ -52,11 +52,13 @@ CONDITIONS = [
     ),
     Column("values", "Any of these, one on each line", "area", wide=True, lines=2),
     Column("least", "Alike, %", "number", empty=50, only=("similarity",)),
+    Column("embedding_model", "In meaning, by", only=("similarity",)),
 ]
 HELP = (
     "All must hold; without any, the rule always holds. Length is in tokens, complexity from 0 to "
     "100, a language two letters like de. Content is code, math, images, audio, files or tools. "
-    "For a stream write true or false; for likeness give example prompts."
+    "For a stream write true or false; for likeness give example prompts, which are compared in "
+    "words or, where you name one of your models for embeddings, in meaning."
 )
 
 

@@ -2,7 +2,8 @@
 
 None of this is sure. ``language`` goes by script and by the commonest words; ``complexity`` by what
 makes questions hard (length, several steps, numbers, code, constraints); ``likeness`` by shared
-words and parts of words, so it finds what is said alike and not what is meant alike.
+words and parts of words, so it finds what is said alike and not what is meant alike (that is
+``proxy.ai.meaning``).
 """
 
 from __future__ import annotations
