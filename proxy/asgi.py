@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
-from contract.secrets import Sealer
+from contract.secrets import Sealer, Signer
 from proxy.errors import ClientGone, GatewayOverloaded
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
@@ -190,6 +190,7 @@ class Application:
             holder=self._holder, limiter=limiter, pool=pool, journal=journal
         )
         self.gateway.load.most = settings.most_calls
+        self.gateway.batches.signer = Signer(settings.secret_key)
         self._stack.callback(self.gateway.close)
         self._watch_targets(self.gateway)
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))

@@ -19,6 +19,7 @@ from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
     from contract.snapshot import Prices
+    from proxy.ai.estimate import Estimate
     from proxy.ai.middle import Usage
     from proxy.ai.tap import StreamTap
     from proxy.known import Known
@@ -97,6 +98,8 @@ class Exchange:
     """The model that an AI call names, its body, and the ability it needs."""
     instead: tuple[ModelRuntime, str] | None = None
     """The model that is asked in its place, and why."""
+    expected: Estimate | None = None
+    """What it will use later, at most: limits count that, whatever is reported now."""
     added_headers: Headers | None = None
     status: int = 0
     error_code: str = ""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from proxy import forward, identify
 from proxy.ai import endpoints, prompts
+from proxy.ai.batches.state import State
 from proxy.ai.meaning import Meanings
 from proxy.ai.track import Track
 from proxy.balance import Balance
@@ -77,6 +78,7 @@ class Gateway:
         self.meanings = Meanings()
         self.load = Load()
         self.load.start()
+        self.batches = State()
         self.active: set[AsgiCall] = set()
         """Calls whose server tells of a client that leaves only where it is asked."""
         self.worker = token_hex(8)

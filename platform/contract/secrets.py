@@ -8,6 +8,8 @@ another tenant does not open.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 
 from cryptography.exceptions import InvalidTag
@@ -22,9 +24,15 @@ class SealError(ValueError):
     """A sealed value that no configured key opens in this context."""
 
 
-def _cipher(key: str) -> AESGCM:
-    derived = HKDF(SHA256(), length=32, salt=None, info=b"hubpo sealed values").derive(key.encode())
-    return AESGCM(derived)
+def _derived(key: str, info: bytes) -> bytes:
+    return HKDF(SHA256(), length=32, salt=None, info=info).derive(key.encode())
+
+
+def _parts(keys: str) -> list[str]:
+    parts = [part.strip() for part in keys.split(",") if part.strip()]
+    if not parts or min(map(len, parts)) < 32:
+        raise SealError("HUBPO_SECRET_KEY must hold keys of at least 32 characters.")
+    return parts
 
 
 def provider_context(tenant_id: str) -> str:
@@ -36,10 +44,7 @@ class Sealer:
     """``keys``: one or more secrets separated by commas, the first of which seals."""
 
     def __init__(self, keys: str) -> None:
-        parts = [part.strip() for part in keys.split(",") if part.strip()]
-        if not parts or min(map(len, parts)) < 32:
-            raise SealError("HUBPO_SECRET_KEY must hold keys of at least 32 characters.")
-        self._ciphers = [_cipher(part) for part in parts]
+        self._ciphers = [AESGCM(_derived(part, b"hubpo sealed values")) for part in _parts(keys)]
 
     def seal(self, secret: str, context: str) -> bytes:
         """Nonce and ciphertext in one value."""
@@ -55,3 +60,25 @@ class Sealer:
             except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
                 continue
         raise SealError("The secret was sealed with another key: enter it again.")
+
+
+class Signer:
+    """Signs what is handed out and comes back: HMAC-SHA256, cut to 16 bytes, under keys derived as
+    a ``Sealer``'s are. What was signed in another context is not known in this one."""
+
+    SIZE = 16
+
+    def __init__(self, keys: str) -> None:
+        self._keys = [_derived(part, b"hubpo signed values") for part in _parts(keys)]
+
+    def sign(self, value: bytes, *context: str) -> bytes:
+        return self._signature(self._keys[0], value, context)
+
+    def knows(self, value: bytes, signature: bytes, *context: str) -> bool:
+        signatures = [self._signature(key, value, context) for key in self._keys]
+        return any(hmac.compare_digest(signature, own) for own in signatures)
+
+    def _signature(self, key: bytes, value: bytes, context: tuple[str, ...]) -> bytes:
+        # Each part by its own digest, so that none can be moved into its neighbour.
+        text = b"".join(hashlib.sha256(part.encode()).digest() for part in context)
+        return hmac.digest(key, text + value, "sha256")[: self.SIZE]

@@ -257,6 +257,8 @@ class Prices(Struct, frozen=True, gc=False):
     search: int | None = None
     steps: tuple[PriceStep, ...] = ()
     since: int = 0
+    batch_percent: int | None = None
+    """Of these prices, what calls in a batch cost. None: unknown."""
 
 
 class Deployment(Struct, frozen=True, gc=False):

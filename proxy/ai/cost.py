@@ -36,10 +36,18 @@ def sum_micros(*parts: tuple[Prices, Usage]) -> int | None:
     return rounded(sum(known))
 
 
-def rounded(millionths: int) -> int:
-    """Half to even."""
-    whole, rest = divmod(millionths, _MILLION)
-    up = 2 * rest > _MILLION or (2 * rest == _MILLION and whole % 2 == 1)
+def batch_micros(prices: Prices, millionths: int | None) -> int | None:
+    """What calls that cost so much (``exact``, and summed up) cost in a batch; None where that is
+    unknown."""
+    if millionths is None or prices.batch_percent is None:
+        return None
+    return rounded(millionths * prices.batch_percent, 100 * _MILLION)
+
+
+def rounded(value: int, unit: int = _MILLION) -> int:
+    """How many units; half to even."""
+    whole, rest = divmod(value, unit)
+    up = 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
     return whole + up
 
 

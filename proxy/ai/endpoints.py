@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from proxy.ai import counting, doors, listing, passing
 from proxy.ai.answering import answer
 from proxy.ai.asking import Asking
+from proxy.ai.batches import serve as batches
+from proxy.ai.batches.places import Place
 from proxy.ai.calls import call
 from proxy.ai.doors import Door
 from proxy.ai.errors import ModelCannot, ModelNotFound
@@ -41,6 +43,8 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
         await listing.serve(
             exchange, path.removeprefix("/models").removeprefix("/"), _mine(exchange)
         )
+    elif path.startswith(("/files", "/batches")):
+        await batches.serve(exchange, gateway, _places(exchange))
     else:
         raise RouteNotFound(
             "There is no such AI endpoint. The documentation lists those of each format: "
@@ -106,6 +110,16 @@ def _open(exchange: Exchange, api: ApiRuntime) -> bool:
         return False
     subscription = exchange.caller.uses.get(api.id)
     return subscription is not None and subscription.status == "approved"
+
+
+def _places(exchange: Exchange) -> Iterator[Place]:
+    """The deployments of the models that the application may use."""
+    tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
+    for model in tenant.models.values():
+        api = _door(exchange, tenant, model)
+        if api is not None and _open(exchange, api):
+            for deployment in model.deployments:
+                yield Place(api, model, deployment)
 
 
 def _mine(exchange: Exchange) -> Iterator[ModelRuntime]:

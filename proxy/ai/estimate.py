@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct, field
 
 from contract.snapshot import Prices
-from proxy.ai.cost import cost_micros
+from proxy.ai.cost import batch_micros, cost_micros, exact
 from proxy.ai.middle import Usage
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Estimate(Struct, frozen=True):
     input_tokens: int
     output_tokens: int
     prices: tuple[Prices, ...]
+    batched: bool = False
+    """At the prices of batches."""
 
     @property
     def tokens(self) -> int:
@@ -74,7 +76,10 @@ class Estimate(Struct, frozen=True):
 
     def cost_at(self, prices: Prices) -> int | None:
         """In micro-units of the prices' currency; None where one is unknown."""
-        return cost_micros(prices, Usage(self.input_tokens, self.output_tokens))
+        usage = Usage(self.input_tokens, self.output_tokens)
+        if self.batched:
+            return batch_micros(prices, exact(prices, usage))
+        return cost_micros(prices, usage)
 
     def cost(self, currency: str) -> int | None:
         """In micro-units of ``currency``, 0 where no price is in it; None where one is unknown."""
@@ -90,6 +95,8 @@ class Estimate(Struct, frozen=True):
 
 def of(exchange: Exchange) -> Estimate | None:
     """None for a call that asks no model."""
+    if exchange.expected is not None:
+        return exchange.expected
     if exchange.asked is not None:
         model, body, ability = exchange.asked
         if exchange.instead is not None:

@@ -77,13 +77,13 @@ def _require_prices(limits: Limits, expected: Estimate) -> None:
 
 def _reported(item: Item, exchange: Exchange) -> int | None:
     """None where it is not known and the estimate stands."""
-    if item.measure == "tokens":
+    if item.measure == "tokens" and exchange.expected is None:
         if exchange.input_tokens is not None and exchange.output_tokens is not None:
             return exchange.input_tokens + exchange.output_tokens
-    elif item.measure == "cost":
+    elif item.measure == "cost" and exchange.expected is None:
         if exchange.cost_micros is not None:
             return exchange.cost_micros if exchange.currency == item.currency else 0
-    else:
+    elif not item.money:
         return 0
     return None if _answered(exchange) else 0
 

@@ -31,12 +31,15 @@ PATHS = {
 
 _WITH_RESPONSES = frozenset({"openai", "openrouter", "xai", "groq", "vllm", "huggingface"})
 _COUNTS = "/responses/input_tokens"
+_WITH_BATCHES = frozenset({"openai", "groq", "vllm", "compatible"})
 _PASSED_ON = (b"accept", b"user-agent", b"openai-beta", b"idempotency-key")
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
     if operation == "chat":
         return ("chat", "responses") if to.preset.name in _WITH_RESPONSES else ("chat",)
+    if operation == "batches":
+        return ("batches",) if to.preset.name in _WITH_BATCHES else ()
     if operation == "count":
         return ("responses",) if to.preset.name == "openai" else ()
     return (operation,) if operation in PATHS else ()

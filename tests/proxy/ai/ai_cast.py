@@ -27,7 +27,8 @@ from contract.snapshot import (
 
 SECRET = "a-secret-of-the-tests-of-forty-characters"
 PROVIDER_KEY = "sk-the-tenants-own"
-ALICE, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(3))
+ALICE, OTHER, BUDGET, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(5))
+"""OTHER is of another application of Alice's, and BUDGET of one that may use 3,000 tokens."""
 PRICES = Prices(input=2_500_000, output=10_000_000)
 
 
@@ -114,13 +115,22 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
         private_upstreams=True,
         apis=tuple(apis),
         plans=(Plan("free", "Free"), Plan("tiny", "Tiny", (Limit("calls", 2, 60),))),
-        applications=(Application("app", "App"), Application("limited", "Limited")),
+        applications=(
+            Application("app", "App"),
+            Application("other", "Other"),
+            Application("budget", "Budget", (Limit("tokens", 3000, 3600),)),
+            Application("limited", "Limited"),
+        ),
         keys=(
             ApiKey("key", keys.digest(ALICE), "app"),
+            ApiKey("other-key", keys.digest(OTHER), "other"),
+            ApiKey("budget-key", keys.digest(BUDGET), "budget"),
             ApiKey("limited-key", keys.digest(LIMITED), "limited"),
         ),
         subscriptions=(
             *(Subscription(f"s-{id_}", "app", id_, "free", "approved") for id_ in approved),
+            Subscription("s-other", "other", "ai", "free", "approved"),
+            Subscription("s-budget", "budget", "ai", "free", "approved"),
             Subscription("s-waiting", "app", "waiting", "free", "pending"),
             Subscription("s-limited", "limited", "ai", "tiny", "approved"),
         ),
@@ -164,6 +174,8 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("gemini-at-vertex", ("vertex-1", "gemini-real")),
             model("gpt-at-openai", ("openai-1", "gpt-real")),
             model("counted-second", ("second", "gpt-real"), ("anthropic-1", "claude-real")),
+            _batched("batched", ("first", "gpt-real")),
+            _batched("batched-second", ("second", "gpt-second")),
             model("nova", ("bedrock-1", "nova-real:0")),
             model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
@@ -173,6 +185,12 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
         ),
         prompts=prompts,
     )
+
+
+def _batched(name: str, *places: tuple[str, str]) -> AIModel:
+    plain = model(name, *places)
+    half = replace(PRICES, batch_percent=50)
+    return replace(plain, deployments=tuple(replace(d, prices=half) for d in plain.deployments))
 
 
 def _routed() -> tuple[AIModel, ...]:
@@ -313,12 +331,14 @@ def charlie(urls: dict[str, str]) -> TenantSnapshot:
             Provider("third", "Provider third", "openai", f"{urls['third']}/v1"),
             Provider("first", "Provider first", "openai", f"{urls['first']}/v1"),
             Provider("second", "Provider second", "openai", f"{urls['second']}/v1"),
+            Provider("first-c", "First", "openai", f"{urls['first']}/v1"),
         ),
         models=(
             model("charlies", ("sandbox-c", "sandbox-chat"), api="charlie-ai"),
             embedder("third-embedder", ("third", "embed-real"), api="charlie-ai"),
             embedder("charlies-embedder", ("third", "embed-real"), api="charlie-ai"),
             replace(by_meaning("meant", "third-embedder"), api_ids=("charlie-ai",)),
+            model("charlies-gpt", ("first-c", "gpt-real"), api="charlie-ai"),
         ),
         prompts=(prompt,),
     )

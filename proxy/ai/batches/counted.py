@@ -1,0 +1,165 @@
+"""What a finished batch used, recorded once.
+
+Whoever first asks through the gateway for a batch that is over, or for its answers, has the file
+of its answers read and a usage record written. The record's id and moment follow from the batch
+alone, and of records with the same id and moment the tables hold one
+(``analytics.ingest.store``): several workers may write it, and a worker may write it again, and it
+counts once. No store is asked; what a worker remembers only spares it the reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from time import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Raw, Struct
+
+from contract.usage import UsageEvent
+from proxy.ai import doors, usages
+from proxy.ai.batches.errors import ProviderSays
+from proxy.ai.batches.lines import LINE_LIMIT, Splitter
+from proxy.ai.batches.places import Desk, Place
+from proxy.ai.cost import batch_micros, exact
+from proxy.ai.errors import AnswerUnreadable
+
+if TYPE_CHECKING:
+    from proxy.ai.middle import Usage
+
+logger = logging.getLogger(__name__)
+
+OLDEST_SECONDS = 30 * 86_400
+"""A batch that is over for longer is not recorded any more: its record might have been, and have
+been dropped with its day."""
+
+
+class _Response(Struct):
+    body: Raw = Raw(b"null")
+    status_code: int = 0
+
+
+class _Answer(Struct):
+    response: _Response | None = None
+
+
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
+class Sum:
+    """Of a batch's answers. ``cost`` is in millionths of a micro-unit, at the prices of calls that
+    are made one by one; None where one is unknown."""
+
+    def __init__(self, place: Place, format: str) -> None:  # noqa: A002
+        self._prices = place.deployment.prices
+        self._read = usages.reader(format)
+        self.input_tokens = self.output_tokens = 0
+        self.cached_tokens = self.reasoning_tokens = 0
+        self.cost: int | None = 0
+        self.answers = 0
+
+    def add(self, line: bytes) -> None:
+        """Raises AnswerUnreadable."""
+        if not line.strip():
+            return
+        try:
+            said = _decode(line).response
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise AnswerUnreadable from error
+        if said is None or said.status_code != 200:
+            return
+        self.answers += 1
+        self._count(self._read(bytes(said.body)))
+
+    def _count(self, usage: Usage | None) -> None:
+        cost = exact(self._prices, usage) if usage is not None else None
+        self.cost = None if cost is None or self.cost is None else self.cost + cost
+        if usage is not None:
+            self.input_tokens += usage.input_tokens or 0
+            self.output_tokens += usage.output_tokens or 0
+            self.cached_tokens += usage.cached_tokens or 0
+            self.reasoning_tokens += usage.reasoning_tokens or 0
+
+
+async def record(desk: Desk, place: Place, batch: dict[str, Any]) -> None:
+    """``batch`` as the provider tells of it. Does nothing while it is under way, or where it has no
+    answers. Raises AnswerUnreadable, UsageUnrecordable and what ``Desk.ask`` raises: then it is not
+    recorded, and will be when it is asked for again."""
+    identifier, output, ended = batch.get("id"), batch.get("output_file_id"), _ended(batch)
+    if not isinstance(identifier, str) or not isinstance(output, str) or not output:
+        return
+    if ended is None or not time() - OLDEST_SECONDS < ended <= time():
+        return
+    id_ = record_id(desk.tenant.id, place.deployment.provider.id, identifier)
+    if desk.gateway.batches.has_recorded(id_):
+        return
+    door = doors.find(str(batch.get("endpoint", "")).removeprefix("/v1"))
+    total = Sum(place, door[0].format if door is not None else "chat")
+    try:
+        response = await desk.ask(place, "GET", f"/files/{quote(output, safe='')}/content")
+    except ProviderSays as error:
+        if error.answered not in (404, 410):
+            raise
+        # Deleted there, and not through the gateway: nobody can say any more what it used.
+        logger.error("The answers of batch %s are gone: its usage is unknown.", identifier)
+        desk.gateway.batches.recorded(id_)
+        return
+    try:
+        splitter = Splitter()
+        async for chunk in response:
+            for line in splitter.feed(chunk):
+                total.add(line)
+            if splitter.waiting > LINE_LIMIT:
+                raise AnswerUnreadable
+        total.add(splitter.end())
+    finally:
+        response.close()
+    _write(desk, place, id_, ended, total)
+
+
+def _ended(batch: dict[str, Any]) -> int | None:
+    """The Unix second at which it came to its end, which is the same whenever it is asked for."""
+    if batch.get("status") not in ("completed", "expired", "cancelled"):
+        return None
+    value = batch.get(f"{batch['status']}_at")
+    return value if type(value) is int else None
+
+
+def record_id(tenant_id: str, provider_id: str, batch_id: str) -> str:
+    named = msgspec.msgpack.encode((tenant_id, provider_id, batch_id))
+    return hashlib.sha256(named).hexdigest()[:32]
+
+
+def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum) -> None:
+    exchange, journal = desk.exchange, desk.gateway.journal
+    subscription = exchange.subscription
+    event = UsageEvent(
+        id=id_,
+        at=ended * 1_000_000,
+        tenant_id=desk.tenant.id,
+        method="BATCH",
+        path=exchange.path[:512],
+        status=200,
+        api_id=place.api.id,
+        application_id=exchange.caller.application_id if exchange.caller is not None else "",
+        plan_id=subscription.plan_id if subscription is not None else "",
+        model_id=place.model.id,
+        model=place.model.name,
+        provider_id=place.deployment.provider.id,
+        deployment_id=place.deployment.id,
+        input_tokens=total.input_tokens,
+        output_tokens=total.output_tokens,
+        cached_tokens=total.cached_tokens,
+        reasoning_tokens=total.reasoning_tokens,
+        cost_micros=batch_micros(place.deployment.prices, total.cost),
+        currency=place.deployment.prices.currency,
+        attempts=0,
+        routed=f"batch of {total.answers} answers",
+    )
+    # The slot makes sure that there is room. Should the worker end here, what it holds must not
+    # stand in the record's place, nor be counted beside it: it is another call's, and used nothing.
+    slot = journal.begin(msgspec.structs.replace(exchange.event(), id=desk.gateway.next_id()))
+    journal.append(event, slot)
+    desk.gateway.batches.recorded(id_)

@@ -1,0 +1,50 @@
+"""What only files and batches can be refused for."""
+
+from __future__ import annotations
+
+from proxy.errors import GatewayError, Headers
+
+
+class FileNotFound(GatewayError):
+    status = 404
+    code = "file_not_found"
+    title = "File not found"
+    sentence = "There is no such file here. GET /v1/files lists yours."
+
+
+class BatchNotFound(GatewayError):
+    status = 404
+    code = "batch_not_found"
+    title = "Batch not found"
+    sentence = "There is no such batch here. GET /v1/batches lists yours."
+
+
+class BatchLineInvalid(GatewayError):
+    """``number`` counts the file's lines from 1."""
+
+    status = 400
+    code = "batch_line_invalid"
+    title = "Batch line invalid"
+    param = "file"
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"Line {number} of the file: {reason}")
+
+
+class BatchFileInvalid(GatewayError):
+    status = 400
+    code = "batch_file_invalid"
+    title = "Batch file invalid"
+    param = "file"
+
+
+class ProviderSays(GatewayError):
+    """Not an error of the gateway: what the provider answered, to be passed on as it is."""
+
+    def __init__(self, answered: int, noted: str, headers: Headers, body: bytes) -> None:
+        super().__init__()
+        self.answered = answered
+        self.noted = noted
+        """The code that the call is recorded with."""
+        self.passed = headers
+        self.body = body

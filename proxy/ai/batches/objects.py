@@ -1,0 +1,53 @@
+"""Files and batches as their clients see them: with our ids, and without our marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.ai.batches.marks import METADATA, Mark
+from proxy.ai.batches.places import Desk, Place
+
+
+def file(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[str, Any] | None:
+    """``known``: the mark in the id by which it was asked for. None where it is not ours."""
+    named = desk.marks.named(told.get("filename"))
+    identifier = told.get("id")
+    if (named is None and known is None) or not isinstance(identifier, str):
+        return None
+    if named is not None:
+        mark, name = named
+        mark = Mark(mark.deployment, identifier, mark.input_tokens, mark.output_tokens)
+        return {**told, "id": desk.marks.write("file", mark), "filename": name}
+    return {**told, "id": desk.marks.write("file", known)} if known is not None else None
+
+
+def batch(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[str, Any] | None:
+    """As ``file``."""
+    metadata = told.get("metadata")
+    metadata = dict(metadata) if isinstance(metadata, dict) else {}
+    mark = desk.marks.read("batch mark", metadata.pop(METADATA, None)) or known
+    identifier = told.get("id")
+    if mark is None or mark.deployment not in desk.places or not isinstance(identifier, str):
+        return None
+    place = desk.places[mark.deployment]
+    shown = {
+        **told,
+        "id": desk.marks.write("batch", Mark(mark.deployment, identifier)),
+        "metadata": metadata or None,
+    }
+    if isinstance(told.get("model"), str):
+        shown["model"] = place.model.name
+    uses = (mark.input_tokens, mark.output_tokens)
+    _file_id(desk, shown, "input_file_id", lambda id_: Mark(mark.deployment, id_, *uses))
+    for name in ("output_file_id", "error_file_id"):
+        _file_id(desk, shown, name, lambda id_: Mark(mark.deployment, id_, batch=identifier))
+    return shown
+
+
+def _file_id(desk: Desk, shown: dict[str, Any], name: str, mark: Any) -> None:
+    if isinstance(shown.get(name), str) and shown[name]:
+        shown[name] = desk.marks.write("file", mark(shown[name]))
+
+
+def place_of(desk: Desk, mark: Mark | None) -> Place | None:
+    return desk.places.get(mark.deployment) if mark is not None else None

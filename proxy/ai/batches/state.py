@@ -1,0 +1,29 @@
+"""What a worker keeps of batches, shared between calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from contract.secrets import Signer
+
+REMEMBERED = 10_000
+
+
+class State:
+    """``uploads``: files that are being taken in, by tenant. ``signer`` signs the ids that clients
+    see."""
+
+    def __init__(self) -> None:
+        self.signer: Signer | None = None
+        self.uploads: Counter[str] = Counter()
+        self._recorded: dict[str, None] = {}
+
+    def has_recorded(self, record_id: str) -> bool:
+        """It need not be looked at again; that it has been recorded by another worker shows later.
+        Forgetting costs time and nothing else."""
+        return record_id in self._recorded
+
+    def recorded(self, record_id: str) -> None:
+        if len(self._recorded) >= REMEMBERED:
+            self._recorded.clear()
+        self._recorded[record_id] = None
