@@ -144,6 +144,8 @@ async def _wait(
 
 def _dropped(exchange: Exchange, item: Item) -> bool:
     """Whether the limit's other model can be asked; it is to be, then."""
+    if exchange.expected is not None:
+        return False  # What it will use is settled by whom it goes to.
     tenant, asked = exchange.tenant, exchange.asked
     model = None if tenant is None else tenant.models_by_id.get(item.fallback)
     ability = "chat" if asked is None else asked[2]

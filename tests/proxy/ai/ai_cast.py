@@ -27,8 +27,9 @@ from contract.snapshot import (
 
 SECRET = "a-secret-of-the-tests-of-forty-characters"
 PROVIDER_KEY = "sk-the-tenants-own"
-ALICE, OTHER, BUDGET, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(5))
-"""OTHER is of another application of Alice's, and BUDGET of one that may use 3,000 tokens."""
+ALICE, OTHER, BUDGET, MONEY, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(6))
+"""OTHER is of another application of Alice's, BUDGET of one that may use 3,000 tokens, and MONEY of
+one that may spend 0.015 dollars and then asks the model gpt."""
 PRICES = Prices(input=2_500_000, output=10_000_000)
 
 
@@ -119,18 +120,25 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             Application("app", "App"),
             Application("other", "Other"),
             Application("budget", "Budget", (Limit("tokens", 3000, 3600),)),
+            Application(
+                "money",
+                "Money",
+                (Limit("cost", 15_000, 3600, then="cheaper", fallback="model-gpt"),),
+            ),
             Application("limited", "Limited"),
         ),
         keys=(
             ApiKey("key", keys.digest(ALICE), "app"),
             ApiKey("other-key", keys.digest(OTHER), "other"),
             ApiKey("budget-key", keys.digest(BUDGET), "budget"),
+            ApiKey("money-key", keys.digest(MONEY), "money"),
             ApiKey("limited-key", keys.digest(LIMITED), "limited"),
         ),
         subscriptions=(
             *(Subscription(f"s-{id_}", "app", id_, "free", "approved") for id_ in approved),
             Subscription("s-other", "other", "ai", "free", "approved"),
             Subscription("s-budget", "budget", "ai", "free", "approved"),
+            Subscription("s-money", "money", "ai", "free", "approved"),
             Subscription("s-waiting", "app", "waiting", "free", "pending"),
             Subscription("s-limited", "limited", "ai", "tiny", "approved"),
         ),
