@@ -159,7 +159,7 @@ class DeploymentInline(CatalogInline):
 
     @display(description="More")
     def more(self, deployment: Deployment) -> str:
-        return "" if deployment._state.adding else link(deployment, "Bounds, prices")
+        return "" if deployment._state.adding else link(deployment, "Open")
 
 
 class DeploymentPageForm(DeploymentForm):
