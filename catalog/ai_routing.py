@@ -52,7 +52,13 @@ def prices(row: PriceColumns, since: int = 0) -> Prices:
         PriceStep(step["unit"], int(step["above"]), micros(Decimal(str(step["price"]))) or 0)
         for step in row.price_steps
     )
-    return Prices(**units, currency=row.currency, steps=steps, since=since)
+    return Prices(
+        **units,
+        currency=row.currency,
+        steps=steps,
+        since=since,
+        batch_percent=row.batch_percent,
+    )
 
 
 def standing(row: models.Deployment, moment: float) -> tuple[Prices, list[Prices]]:

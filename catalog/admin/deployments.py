@@ -33,6 +33,7 @@ FURTHER = [
     ("search_price", "input_image_price"),
     ("output_image_price", "input_audio_price"),
     ("output_audio_price", "cached_audio_price"),
+    "batch_percent",
     "price_steps",
 ]
 PRICE_FIELDSETS = [

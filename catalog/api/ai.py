@@ -56,7 +56,8 @@ _MODEL_FIELDS = [
     "deployments",
     "rules",
 ]
-_PRICE_CHANGE_FIELDS = ["deployment", "since", *PRICE_FIELDS, "price_steps", "currency"]
+_PRICES = (*PRICE_FIELDS, "price_steps", "batch_percent", "currency")
+_PRICE_CHANGE_FIELDS = ["deployment", "since", *_PRICES]
 
 
 class CredentialSerializer(serializers.ModelSerializer):
@@ -183,9 +184,7 @@ class DeploymentSerializer(ChildSerializer):
             "abilities",
             "requests_per_minute",
             "tokens_per_minute",
-            *PRICE_FIELDS,
-            "price_steps",
-            "currency",
+            *_PRICES,
         ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from catalog.models.base import Row
@@ -48,6 +48,13 @@ class PriceColumns(models.Model):
         default=list,
         blank=True,
         help_text="Each with `unit` (input, output, cached …), `above` (input tokens) and `price`.",
+    )
+    batch_percent = models.PositiveSmallIntegerField(
+        "percent of these prices in batches",
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(100)],
+        help_text="Like 50. Empty: unknown, and batches are recorded without a cost.",
     )
     currency = models.CharField(max_length=3, default="USD")
 

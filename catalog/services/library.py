@@ -136,6 +136,7 @@ def columns(prices: Prices) -> dict[str, Any]:
             }
             for step in prices.steps
         ],
+        "batch_percent": prices.batch_percent,
         "currency": prices.currency,
     }
 
@@ -183,9 +184,12 @@ def _update(row: Deployment, moment: float) -> Update | None:
     ):
         return None
     old, planned = ai_routing.standing(row, moment)
-    new = replace(entry.prices_at(moment), since=0)
+    # The library knows nothing of batches: what stands of them stays.
+    batch = old.batch_percent
+    new = replace(entry.prices_at(moment), since=0, batch_percent=batch)
     known = {each.since for each in planned}
-    later = tuple(p for p in entry.prices if p.since > moment and p.since not in known)
+    coming = [p for p in entry.prices if p.since > moment and p.since not in known]
+    later = tuple(replace(p, batch_percent=batch) for p in coming)
     if not library.prices_known(new, entry.abilities) or old.currency != new.currency:
         return None
     if same(old, new) and not later:

@@ -292,6 +292,16 @@ def test_what_is_agreed_to_begins_now_and_calls_before_keep_their_price(
     assert service.updates() == []
 
 
+def test_new_prices_of_the_library_keep_what_batches_cost(old, in_alice, in_store, committed):
+    Deployment.objects.filter(pk=old.pk).update(batch_percent=50)
+    (update,) = service.updates()
+    with committed():
+        service.update_prices(agreed={old.pk: update.digest})
+    (later,) = in_store(in_alice).models[0].deployments[0].later_prices
+    assert later.batch_percent == 50
+    assert service.updates() == []
+
+
 def test_what_was_shown_otherwise_is_not_done(old):
     (update,) = service.updates()
     Deployment.objects.filter(pk=old.pk).update(output_price=Decimal(1))

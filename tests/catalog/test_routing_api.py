@@ -363,6 +363,7 @@ def test_bounds_and_prices_of_a_deployment_are_what_gateways_are_told(
         cached_price="0.05",
         search_price="10",
         price_steps=steps,
+        batch_percent=50,
     )
     (made,) = call("patch", path, body)["deployments"]
     assert made["price_steps"] == [
@@ -373,6 +374,7 @@ def test_bounds_and_prices_of_a_deployment_are_what_gateways_are_told(
     (row,) = told(in_store, in_alice, "fast").deployments
     assert (row.region, row.context_tokens, row.requests_per_minute) == ("EU", 1_000_000, 60)
     assert row.abilities == ("tools", "vision")
+    assert (made["batch_percent"], row.prices.batch_percent) == (50, 50)
     assert (row.prices.cached, row.prices.search) == (50_000, 10_000_000)
     assert [(s.unit, s.above, s.price) for s in row.prices.steps] == [
         ("input", 200_000, 1_250_000),
@@ -389,6 +391,8 @@ def test_bounds_and_prices_of_a_deployment_are_what_gateways_are_told(
         ({"abilities": ["dancing"]}, "abilities[0]"),
         ({"cached_price": "-1"}, "cached_price"),
         ({"input_price": "0.0000001"}, "input_price"),
+        ({"batch_percent": 101}, "batch_percent"),
+        ({"batch_percent": -1}, "batch_percent"),
         ({"price_steps": "x"}, "price_steps"),
         ({"price_steps": [{"unit": "tea", "above": 1, "price": "1"}]}, "price_steps[0].unit"),
         ({"price_steps": [{"unit": "request", "above": 1, "price": "1"}]}, "price_steps[0].unit"),
