@@ -209,6 +209,11 @@ def test_rules_are_added_moved_and_deleted(
         (conditions({"values": ""}), "conditions", "Row 1: Enter one whole number"),
         (conditions({}, {"subject": "header"}), "conditions", "Row 2: Header takes"),
         (conditions({"operator": "sings"}), "conditions", "Row 1: Length of the prompt takes"),
+        (
+            conditions({"subject": "similarity", "operator": "like", "embedding_model": "none"}),
+            "conditions",
+            "Row 1: There is no model named “none”",
+        ),
         ({"deployments": []}, "deployments", "one of both"),
         ({"name": ""}, "name", "required"),
         ({"name": "taken"}, "name", "Choose another"),
