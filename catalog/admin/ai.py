@@ -324,6 +324,13 @@ class AIModelAdmin(CatalogAdmin):
     def delete_model(self, request: HttpRequest, obj: AIModel) -> None:
         ai.delete_model(model=obj)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
+        """What compares meanings by a model keeps it, as what asks it does."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        rules = [rule for one in objs for rule in ai.comparing_by(one)]
+        told = [f"Rule “{rule}” of {rule.model}, which compares meanings by it" for rule in rules]
+        return deleted, counts, set() if told else needed, [*protected, *told]
+
     @display(description="Can do")
     def can_do(self, model: AIModel) -> str:
         return ", ".join(AIModel.Ability(ability).label for ability in model.abilities)

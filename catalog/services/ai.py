@@ -162,6 +162,11 @@ def _rename_in_rules(model: AIModel) -> None:
         rule.save()
 
 
+def comparing_by(model: AIModel) -> QuerySet[RoutingRule]:
+    """Other models' rules that compare meanings by this one."""
+    return _comparing_by(model.name).exclude(model=model)
+
+
 def _comparing_by(name: str) -> QuerySet[RoutingRule]:
     return RoutingRule.objects.filter(conditions__contains=[{"embedding_model": name}])
 
@@ -247,7 +252,7 @@ def save_deployment(*, deployment: Deployment) -> Deployment:
 def delete_model(*, model: AIModel) -> None:
     """Deletes it, also from other models' fallbacks. Raises ProtectedError where a rule of
     another model asks it or compares meanings by it, or a prompt asks it."""
-    comparing = set(_comparing_by(model.name).exclude(model=model))
+    comparing = set(comparing_by(model))
     if comparing:
         raise ProtectedError("Rules compare meanings by it.", comparing)
     for other in AIModel.objects.filter(fallbacks__contains=[model.pk]):

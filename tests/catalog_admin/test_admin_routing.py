@@ -406,3 +406,22 @@ def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_
 def test_a_rule_in_plain_words(ours: Any, in_alice: Any, condition: dict, words: str) -> None:
     rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[condition])
     assert sentence(rule) == f"{words}: any deployment is asked."
+
+
+def test_a_model_that_meanings_are_compared_by_is_not_deleted(
+    client: Any, ours: Any, in_alice: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    vectors = Deployment(provider=place.provider, provider_model="vectors-1")
+    embedder = AIModel(name="vectors", abilities=["embeddings"])
+    ai.save_model(model=embedder, deployments=[vectors])
+    alike = {"subject": "similarity", "operator": "like", "values": ["Hi"]}
+    rule = RoutingRule(
+        model=ours.aimodel, name="r", conditions=[alike | {"embedding_model": "vectors"}]
+    )
+    ai.save_rule(rule=rule, deployments=[place])
+    page = client.post(below("aimodel", embedder, "delete/"), {"post": "yes"}, follow=True)
+    assert page.status_code == 200
+    told = "Rule “r” of north-large, which compares meanings by it"
+    assert told in page.content.decode()
+    assert AIModel.objects.filter(name="vectors").exists()
