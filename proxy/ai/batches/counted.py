@@ -93,19 +93,28 @@ async def record(desk: Desk, place: Place, batch: dict[str, Any]) -> None:
     if ended is None or not time() - OLDEST_SECONDS < ended <= time():
         return
     id_ = record_id(desk.tenant.id, place.deployment.provider.id, identifier)
-    if desk.gateway.batches.has_recorded(id_):
-        return
+    state = desk.gateway.batches
+    async with state.turn(id_):
+        if state.has_recorded(id_):
+            return
+        total = await _read(desk, place, batch, output)
+        if total is None:
+            logger.error("The answers of batch %s are gone: its usage is unknown.", identifier)
+        else:
+            _write(desk, place, id_, ended, total)
+        state.recorded(id_)
+
+
+async def _read(desk: Desk, place: Place, batch: dict[str, Any], output: str) -> Sum | None:
+    """None where the file was deleted, and not through the gateway."""
     door = doors.find(str(batch.get("endpoint", "")).removeprefix("/v1"))
     total = Sum(place, door[0].format if door is not None else "chat")
     try:
         response = await desk.ask(place, "GET", f"/files/{quote(output, safe='')}/content")
     except ProviderSays as error:
-        if error.answered not in (404, 410):
-            raise
-        # Deleted there, and not through the gateway: nobody can say any more what it used.
-        logger.error("The answers of batch %s are gone: its usage is unknown.", identifier)
-        desk.gateway.batches.recorded(id_)
-        return
+        if error.answered in (404, 410):
+            return None
+        raise
     try:
         splitter = Splitter()
         async for chunk in response:
@@ -116,7 +125,7 @@ async def record(desk: Desk, place: Place, batch: dict[str, Any]) -> None:
         total.add(splitter.end())
     finally:
         response.close()
-    _write(desk, place, id_, ended, total)
+    return total
 
 
 def _ended(batch: dict[str, Any]) -> int | None:
@@ -162,4 +171,3 @@ def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum) -> None:
     # stand in the record's place, nor be counted beside it: it is another call's, and used nothing.
     slot = journal.begin(msgspec.structs.replace(exchange.event(), id=desk.gateway.next_id()))
     journal.append(event, slot)
-    desk.gateway.batches.recorded(id_)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from asyncio import Lock
 from collections import Counter
+from weakref import WeakValueDictionary
 
 from contract.secrets import Signer
 
@@ -17,6 +19,14 @@ class State:
         self.signer: Signer | None = None
         self.uploads: Counter[str] = Counter()
         self._recorded: dict[str, None] = {}
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+
+    def turn(self, record_id: str) -> Lock:
+        """Who holds it reads that batch's answers; others wait for what comes of it."""
+        turn = self._turns.get(record_id)
+        if turn is None:
+            turn = self._turns[record_id] = Lock()
+        return turn
 
     def has_recorded(self, record_id: str) -> bool:
         """It need not be looked at again; that it has been recorded by another worker shows later.

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import openai
@@ -365,6 +366,27 @@ def test_a_batch_is_recorded_once_at_batch_prices(web, keeper, platform):
     assert (event.currency, event.at) == ("USD", told["completed_at"] * 1_000_000)
     assert (event.application_id, event.plan_id, event.model) == ("app", "free", "batched")
     assert (event.deployment_id, event.routed) == ("batched-0", "batch of 2 answers")
+
+
+def test_who_asks_at_once_has_the_answers_read_once(web, keeper, provider, platform):
+    file = upload(web, jsonl(request())).json()["id"]
+    batch = create(web, file).json()["id"]
+    told = keeper.finish((7, 7))
+    answer = keeper.answer
+
+    def slow(asked):
+        if asked.line.split()[1].endswith("/content"):
+            time.sleep(0.2)
+        return answer(asked)
+
+    provider.answer = slow
+    with ThreadPoolExecutor(4) as pool:
+        for got in pool.map(lambda _: web.get(f"/v1/batches/{batch}"), range(4)):
+            assert got.json()["status"] == "completed"
+    assert sum("/content" in asked.line for asked in provider.asked) == 1
+    id_ = counted.record_id("alice", "first", told["id"])
+    assert platform.event(id_).input_tokens == 7
+    assert len(batch_records(platform, id_)) == 1
 
 
 def test_two_workers_write_the_same_record(web, keeper, platform):
