@@ -44,6 +44,7 @@ from analytics.models.rollups import NOTHING
 from config import env
 from contract.keys import USAGE_STREAM
 from contract.usage import UsageEvent, encode
+from proxy.ai.batches import counted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -236,6 +237,24 @@ def test_what_is_shipped_again_much_later_is_not_counted_again(feed: Feed) -> No
     feed.send([*CALLS[::2], call(999, seconds(5))])
     assert run(feed) == 1
     assert_tables_hold([*CALLS, call(999, seconds(5))])
+
+
+def test_a_batch_that_several_gateways_record_is_counted_once(feed: Feed) -> None:
+    """They were asked at different paths, and by different keys."""
+    one = msgspec.structs.replace(
+        call(1, seconds(5)),
+        id=counted.record_id(ALICE, "provider", "batch_1"),
+        method="BATCH",
+        path="/v1/batches/one",
+        key_id="",
+        attempts=0,
+    )
+    other = msgspec.structs.replace(one, path="/v1/files/two/content")
+    feed.send([one])
+    assert run(feed) == 1
+    feed.send([other, call(2, seconds(5)), other])
+    assert run(feed) == 1
+    assert_tables_hold([one, call(2, seconds(5))])
 
 
 def test_two_consumers_share_the_work(feed: Feed) -> None:
