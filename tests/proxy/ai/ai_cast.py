@@ -27,7 +27,7 @@ from contract.snapshot import (
 
 SECRET = "a-secret-of-the-tests-of-forty-characters"
 PROVIDER_KEY = "sk-the-tenants-own"
-ALICE, OTHER, BUDGET, MONEY, LIMITED, CHARLIE = (keys.new_api_key() for _ in range(6))
+ALICE, OTHER, BUDGET, MONEY, LIMITED, FEW, CHARLIE = (keys.new_api_key() for _ in range(7))
 """OTHER is of another application of Alice's, BUDGET of one that may use 3,000 tokens, and MONEY of
 one that may spend 0.015 dollars and then asks the model gpt."""
 PRICES = Prices(input=2_500_000, output=10_000_000)
@@ -126,12 +126,14 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                 (Limit("cost", 15_000, 3600, then="cheaper", fallback="model-gpt"),),
             ),
             Application("limited", "Limited"),
+            Application("few", "Few"),
         ),
         keys=(
             ApiKey("key", keys.digest(ALICE), "app"),
             ApiKey("other-key", keys.digest(OTHER), "other"),
             ApiKey("budget-key", keys.digest(BUDGET), "budget"),
             ApiKey("money-key", keys.digest(MONEY), "money"),
+            ApiKey("few-key", keys.digest(FEW), "few"),
             ApiKey("limited-key", keys.digest(LIMITED), "limited"),
         ),
         subscriptions=(
@@ -140,6 +142,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             Subscription("s-budget", "budget", "ai", "free", "approved"),
             Subscription("s-money", "money", "ai", "free", "approved"),
             Subscription("s-waiting", "app", "waiting", "free", "pending"),
+            Subscription("s-few", "few", "ai", "tiny", "approved"),
             Subscription("s-limited", "limited", "ai", "tiny", "approved"),
         ),
         providers=(

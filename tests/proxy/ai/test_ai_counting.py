@@ -5,7 +5,7 @@ import json
 import anthropic
 import openai
 import pytest
-from ai_cast import ALICE, LIMITED
+from ai_cast import ALICE, FEW
 from google import genai
 
 from proxy.ai.errors import AnswerUnreadable, InvalidRequest
@@ -177,7 +177,7 @@ def test_only_with_a_model_of_ones_own(web, provider):
 
 def test_counting_is_a_call_of_the_plans(web, provider):
     provider.says(b'{"input_tokens": 4}')
-    headers = {"authorization": f"Bearer {LIMITED}"}
+    headers = {"authorization": f"Bearer {FEW}"}
     statuses = [ask(web, "messages", "claude", headers=headers).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 
