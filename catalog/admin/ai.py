@@ -21,7 +21,7 @@ from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.deployments import DeploymentInline
 from catalog.admin.rules import rules_section
 from catalog.admin.widgets import Chips, Column, RowsField, chips_field
-from catalog.models import AIModel, Api, Provider
+from catalog.models import AIModel, Api, Deployment, PriceChange, Provider
 from catalog.routing_checks import check_others
 from catalog.services import ai, tiers
 from contract.presets import PRESETS, Setting, preset_of
@@ -325,8 +325,10 @@ class AIModelAdmin(CatalogAdmin):
         ai.delete_model(model=obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """What compares meanings by a model keeps it, as what asks it does."""
+        """What compares meanings by a model keeps it, as what asks it does. Its deployments, with
+        their prices, go with it, though they cannot be deleted on their own pages."""
         deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        needed -= {part._meta.verbose_name for part in (Deployment, PriceChange)}
         rules = [rule for one in objs for rule in ai.comparing_by(one)]
         told = [f"Rule “{rule}” of {rule.model}, which compares meanings by it" for rule in rules]
         return deleted, counts, set() if told else needed, [*protected, *told]

@@ -216,7 +216,7 @@ def _buttons(admin: Any, rule: RoutingRule, first: bool, last: bool) -> SafeStri
                 admin.deed_url(deed, rule),
                 deed.label,
                 rule.name,
-                format_html(" disabled") if end else "",
+                " disabled" if end else "",
                 deed.icon,
             )
             for deed, end in ((UP, first), (DOWN, last))

@@ -425,3 +425,15 @@ def test_a_model_that_meanings_are_compared_by_is_not_deleted(
     told = "Rule “r” of north-large, which compares meanings by it"
     assert told in page.content.decode()
     assert AIModel.objects.filter(name="vectors").exists()
+
+
+def test_a_model_is_deleted_with_its_deployments_and_their_prices(
+    client: Any, second: AIModel, in_alice: Any
+) -> None:
+    place = second.deployments.get()
+    begun = PriceChange(deployment=place, since=timezone.now() - timedelta(days=1))
+    PriceChange.objects.bulk_create([begun])
+    page = client.post(below("aimodel", second, "delete/"), {"post": "yes"}, follow=True)
+    assert page.status_code == 200
+    assert not AIModel.objects.filter(pk=second.pk).exists()
+    assert not PriceChange.objects.exists()
