@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.errors import GatewayError, Headers
+from proxy.errors import GatewayError, Headers, Unable
 
 
 class FileNotFound(GatewayError):
@@ -36,6 +36,12 @@ class BatchFileInvalid(GatewayError):
     code = "batch_file_invalid"
     title = "Batch file invalid"
     param = "file"
+
+
+class BatchesUnavailable(Unable):
+    code = "batches_unavailable"
+    title = "Batches unavailable"
+    sentence = "The gateway has no room for this file at the moment. Try again shortly."
 
 
 class ProviderSays(GatewayError):

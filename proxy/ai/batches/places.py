@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from proxy.ai.batches.errors import ProviderSays
+from proxy.ai.batches.errors import BatchesUnavailable, ProviderSays
 from proxy.ai.batches.marks import Marks
 from proxy.ai.calls import ERROR_LIMIT, field, has_message
 from proxy.ai.errors import AnswerUnreadable, ProviderRefused, ProviderRejectedCredentials
 from proxy.ai.formats import openai_faults
 from proxy.ai.middle import Fault
-from proxy.errors import ApiKeyMissing, Headers, Unable
+from proxy.errors import ApiKeyMissing, Headers
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
@@ -53,7 +53,7 @@ class Desk:
             raise ApiKeyMissing
         signer = gateway.batches.signer
         if signer is None:
-            raise Unable("The gateway has no secret to sign ids with.")
+            raise BatchesUnavailable("The gateway has no secret to sign ids with.")
         self.exchange = exchange
         self.gateway = gateway
         self.tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]

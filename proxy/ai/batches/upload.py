@@ -13,13 +13,13 @@ from secrets import token_hex
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from proxy.ai.batches.errors import BatchFileInvalid
+from proxy.ai.batches.errors import BatchesUnavailable, BatchFileInvalid
 from proxy.ai.batches.forms import Field, Parts
 from proxy.ai.batches.lines import Lines
 from proxy.ai.batches.marks import Mark
 from proxy.ai.batches.places import Desk, Place, read
 from proxy.ai.errors import InvalidRequest, ModelCannot, ModelNotFound
-from proxy.errors import GatewayOverloaded, Headers, Unable
+from proxy.errors import GatewayOverloaded, Headers
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ async def take(desk: Desk) -> tuple[Place, dict[str, Any]]:
             return await _Upload(desk, spool).run()
     except OSError as error:
         logger.error("The file of a batch cannot be kept: %s", error)
-        raise Unable("The gateway has no room for this file at the moment.") from error
+        raise BatchesUnavailable from error
     finally:
         uploads[tenant_id] -= 1
         if not uploads[tenant_id]:

@@ -1,6 +1,7 @@
 """Files and batches of OpenAI's format: whose they are, what they are told, what they cost."""
 
 import json
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ from contract import keys
 from contract.secrets import Signer
 from contract.usage import decode
 from proxy.ai.batches import counted, lines, lists
+from proxy.ai.batches import upload as upload_module
 from proxy.ai.batches.forms import Field, Parts
 from proxy.ai.batches.marks import Mark, Marks
 from proxy.ai.errors import InvalidRequest
@@ -125,6 +127,14 @@ def test_a_line_is_one_line_for_whoever_reads_it(web, keeper):
     (_, stored), *_ = keeper.files.values()
     assert len(stored.splitlines()) == 1
     assert json.loads(stored)["body"]["model"] == "gpt-real"
+
+
+def test_a_full_disk_is_said(web, keeper, provider, monkeypatch, tmp_path):
+    monkeypatch.setattr(upload_module, "IN_MEMORY", 10)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    answer = upload(web, jsonl(request()))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "batches_unavailable")
+    assert provider.asked == []
 
 
 def test_one_tenant_uploads_a_few_files_at_once(web, keeper, platform, clients):
