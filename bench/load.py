@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import sys
 import time
@@ -125,4 +126,5 @@ def percentiles(times: list[float]) -> dict:
 
 
 if __name__ == "__main__":
+    gc.disable()  # Nothing here is cyclic, and a pause would be taken for the gateway's.
     print(json.dumps(uvloop.run(Run(json.loads(sys.stdin.readline())).go())), flush=True)

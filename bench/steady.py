@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
+import gc
 import json
 import socket
 import sys
@@ -135,6 +136,7 @@ def _connected(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
+    gc.disable()  # Nothing here is cyclic, and a pause would be taken for the gateway's.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1)
     job = json.loads(sys.stdin.readline())
