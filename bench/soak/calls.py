@@ -37,7 +37,7 @@ TURNED_AWAY = frozenset(
 """Right where the machine has too much else to do: for the worker, for Valkey, for the upstream."""
 PATHS = 3000
 """More than a worker remembers of one tenant."""
-_CHAT, _STREAM, _PACED = (case for case in CASES if case.ai)
+_CHAT, _STREAM, _PACED = (case for case in CASES if case.ai and not case.translated)
 
 
 @dataclass(frozen=True)
