@@ -105,6 +105,8 @@ class Load:
         """With something in them, in the order of their turn."""
         self._greedy = False
         """Some tenant is."""
+        self._fair = 0.0
+        """Calls of a tenant that began in the last tick, on average."""
         self._credit = 0.0
         """Seconds of CPU that may be spent on calls of those who are held back."""
         self._at = 0.0
@@ -168,7 +170,7 @@ class Load:
         while queues and begun < self.batch:
             share = queues.popleft()
             if now is not None:
-                if share.greedy and now < share.strict_until and self._credit < 0.0:
+                if self._credit < 0.0 and now < share.strict_until and self._has_enough(share):
                     held.append(share)
                     continue
                 self._credit -= self.cost
@@ -184,6 +186,10 @@ class Load:
         elif held and self._loop is not None:
             self._armed = True
             self._loop.call_later(PAUSE, self.turn)
+
+    def _has_enough(self, share: Share) -> bool:
+        """Of this tick: it is greedy, and what tenants had on average has begun for it too."""
+        return share.greedy and share.begun - share.seen >= self._fair
 
     def _reckon(self) -> float:
         """Brings up to date what may be spent on those who are held back. Returns the time."""
@@ -234,6 +240,7 @@ class Load:
                 del self.shares[name]
         if begun >= ENOUGH:
             self.cost += (cpu / begun - self.cost) * SMOOTHING
+        self._fair = begun / max(len(asked), 1)
         self._judge(asked)
         self._bound(in_flight, busy)
         if not self._armed:

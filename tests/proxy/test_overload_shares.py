@@ -154,6 +154,14 @@ def test_a_burst_is_no_burst_shortly_after_a_refusal() -> None:
     assert worker.refused["a"] == before
 
 
+def test_who_is_held_back_has_its_share_all_the_same() -> None:
+    worker = Worker()
+    others = {f"t{n}": 1.2 for n in range(8)}
+    begun = worker.run(1000, heavy=20, **others)
+    assert begun["heavy"] >= 0.8 * 5000 / 9, "though the others leave nothing of the four fifths"
+    assert max(worker.waits["heavy"]) < 0.06
+
+
 def test_equals_are_never_held_back_for_one_another() -> None:
     worker = Worker()
     begun = worker.run(1000, a=20, b=20, c=20)
