@@ -4,14 +4,16 @@ One worker on a core of its own; load, Valkey and the upstream, an nginx that sa
 every call where there is one, share the other. Two questions:
 
 - Past its limit, does it keep the latency of what it accepts? Ten tenants ask for 0.7 of what the
-  worker can answer, then for twice as much as it can.
+  worker can answer of calls that come evenly, then for twice what it reaches in a closed loop.
 - Does one tenant at ten times its share leave the others' latency alone? Ten tenants ask for a
-  fifteenth of the capacity each; then one of them asks for ten times that.
+  fifteenth of the capacity each, again of calls that come evenly, which makes the worker about two
+  thirds busy; then one of them asks for ten times that.
 
 Each is asked several times in turn, on the same connections, and the answer is the median of the
-ratios of neighbours. How busy the worker and the other core were is printed, and how much of the
-worker's core others took. A pair is left out of the median where that was more than ``OTHERS``, or
-the load's core busier than ``LOADED``: then it is not the worker's latency that was measured.
+ratios of neighbours. Phases are to be longer than the seconds for which refused clients are sent
+away. How busy the worker and the other core were is printed, and how much of the worker's core
+others took. A pair is left out of the median where that was more than ``OTHERS``, or the load's
+core busier than ``LOADED``: then it is not the worker's latency that was measured.
 """
 
 from __future__ import annotations
@@ -57,8 +59,8 @@ QUESTIONS = ("all at twice what can be answered", "one tenant at ten times its s
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.overload", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4, help="measured time of each phase")
-    parser.add_argument("--rounds", type=int, default=3, help="pairs of phases for each question")
+    parser.add_argument("--seconds", type=float, default=10, help="measured time of each phase")
+    parser.add_argument("--rounds", type=int, default=5, help="pairs of phases for each question")
     parser.add_argument("--question", type=int, choices=(1, 2), help="only this one")
     parser.add_argument("--out", type=Path, help="in place of var/bench-overload.json")
     options = parser.parse_args()
@@ -76,11 +78,14 @@ def main() -> int:
                     (capacity,) = _run(running, options.seconds, [None])
                     if not _disturbed(capacity):
                         break
-                rate = sum(one["answered"] for one in capacity["tenants"]) / options.seconds
+                rate = _answered(capacity, options.seconds)
                 print(f"capacity: {rate:.0f} calls/s, {_busy(capacity)}", flush=True)
-                figures["capacity"] = round(rate)
+                (even,) = _run(running, options.seconds, [[rate / 2 / TENANTS] * TENANTS])
+                evenly = _answered(even, options.seconds) / even["worker"]
+                print(f"of calls that come evenly: {evenly:.0f} calls/s, {_busy(even)}", flush=True)
+                figures["capacity"] = {"closed": round(rate), "evenly": round(evenly)}
                 for number in asked:
-                    phases = _phases(number, rate)
+                    phases = _phases(number, rate, evenly)
                     told = _run(running, options.seconds, phases * options.rounds)
                     figures[QUESTIONS[number - 1]] = _judged(number, told, options.seconds)
     out = options.out or env.var_dir() / "bench-overload.json"
@@ -97,11 +102,17 @@ def _upstream(work: Path) -> Iterator[int]:
         yield port
 
 
-def _phases(question: int, capacity: float) -> list[list[float]]:
-    """Calls a second of each tenant before and during the overload."""
+def _answered(phase: dict[str, Any], seconds: float) -> float:
+    """Calls a second, of all tenants."""
+    return sum(one["answered"] for one in phase["tenants"]) / seconds
+
+
+def _phases(question: int, closed: float, evenly: float) -> list[list[float]]:
+    """Calls a second of each tenant before and during the overload. Capacities in calls a second:
+    in a closed loop, and of calls that come evenly, which is less."""
     if question == 1:
-        return [[times * capacity / TENANTS] * TENANTS for times in (CALM, CROWDED)]
-    share = SHARE * capacity
+        return [[CALM * evenly / TENANTS] * TENANTS, [CROWDED * closed / TENANTS] * TENANTS]
+    share = SHARE * evenly
     return [[share] * TENANTS, [10 * share, *[share] * (TENANTS - 1)]]
 
 

@@ -115,8 +115,10 @@ class Application:
                 if not turn.done():
                     turn.set_result(None)
 
-            if not gateway.admits(exchange, begin):
-                headers, body = shaped(GatewayOverloaded(), exchange.id, ai=False)
+            seconds = gateway.admit_in_turn(exchange, begin)
+            if seconds:
+                ai = exchange.raw_path.startswith(b"/v1/")
+                headers, body = shaped(GatewayOverloaded(seconds), exchange.id, ai=ai)
                 await exchange.respond(503, headers, body)
                 return
             await turn

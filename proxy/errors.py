@@ -186,7 +186,11 @@ class GatewayOverloaded(Unable):
 
     code = "gateway_overloaded"
     title = "Gateway overloaded"
-    sentence = "More calls come in than can be answered at the moment. Try again in a second."
+    sentence = "More calls come in than can be answered at the moment. Try again later."
+
+    def __init__(self, seconds: int = 1) -> None:
+        super().__init__()
+        self.headers = [(b"retry-after", b"%d" % seconds)]
 
 
 class GatewayStopping(Unable):

@@ -136,9 +136,9 @@ class Gateway:
             if share is not None:
                 share.in_flight -= 1
 
-    def admits(self, exchange: Exchange, begin: Callable[[], object]) -> bool:
-        """Whether the call is taken; it is then begun when its turn comes. To be asked while there
-        is no ``load.room``."""
+    def admit_in_turn(self, exchange: Exchange, begin: Callable[[], object]) -> int:
+        """To be asked while there is no ``load.room``. Where the call is taken, 0, and it is begun
+        when its turn comes; else the seconds after which to ask again."""
         try:
             tenant_id = identify.site(exchange, self.holder)[0].id
         except GatewayError:

@@ -15,6 +15,7 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable
+from functools import cache
 from random import random
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, Any, cast
@@ -56,9 +57,16 @@ TURNED_AWAY_SECONDS = 0.3
 STOP_SECONDS = 30.0
 """For which calls may go on once the worker is to stop, where uvicorn is not told otherwise."""
 
-_TURNED_AWAY = [shaped(GatewayOverloaded(), "", ai=ai) for ai in (False, True)]
 _UNSENT_OPTION: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _PROBES = (b"/healthz", b"/readyz")
+
+
+@cache
+def _turned_away(ai: bool, seconds: int) -> tuple[bytes, bytes]:
+    """What a call that is too much is told, up to its id, and the body."""
+    headers, body = shaped(GatewayOverloaded(seconds), "", ai=ai)
+    lines = [STATUS[503], *map(b": ".join, headers), b"content-length: %d" % len(body)]
+    return b"\r\n".join([*lines, b"x-request-id: "]), body
 
 
 class Protocol(asyncio.Protocol):
@@ -78,6 +86,7 @@ class Protocol(asyncio.Protocol):
         "_reading",
         "_server",
         "_size",
+        "_turned_away",
         "_unread",
         "_url",
         "application",
@@ -124,6 +133,8 @@ class Protocol(asyncio.Protocol):
         """What was read together with too many calls sent ahead."""
         self._kept: KeptFields | None = None
         self._reading = True
+        self._turned_away = 0.0
+        """Loop time."""
         self.held = b""
         """A head that leaves with what follows it, or at the end of this turn of the loop."""
         self.drained: asyncio.Future[None] | None = None
@@ -329,8 +340,14 @@ class Protocol(asyncio.Protocol):
                 load.arm()
             load.room = room - 1
             call.task = self.loop.create_task(gateway.handle(call))
-        elif not gateway.admits(call, call.handle):
-            self.loop.call_soon(self._turn_away, call)
+            return
+        seconds = gateway.admit_in_turn(call, call.handle)
+        if not seconds:
+            return
+        if self._incoming is None:
+            self._turn_away(call, seconds)
+        else:
+            self.loop.call_soon(self._turn_away, call, seconds)
 
     def _probe(self, call: Call) -> None:
         self._pass_over(call)
@@ -338,15 +355,17 @@ class Protocol(asyncio.Protocol):
         self._say(status, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
         self.answered(call)
 
-    def _turn_away(self, call: Call) -> None:
-        """As cheaply as can be: there is too much to do already. What comes next on this
-        connection is not even read for a moment, so that asking at once again costs nothing."""
+    def _turn_away(self, call: Call, seconds: int) -> None:
+        """As cheaply as can be: there is too much to do already. What comes next from one who has
+        asked again too soon is not even read for a moment."""
         self._pass_over(call)
-        headers, body = _TURNED_AWAY[call.raw_path.startswith(b"/v1/")]
-        headers = [*headers, (b"x-request-id", call.id.encode())]
-        self._say(503, headers, body, last=not call.keep_alive, bodiless=call.method == "HEAD")
+        head, body = _turned_away(call.raw_path.startswith(b"/v1/"), seconds)
+        end = b"\r\n\r\n" if call.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.write(head + call.id.encode() + end + (b"" if call.method == "HEAD" else body))
         self.answered(call)
-        if not self.closing:
+        now, before = self.loop.time(), self._turned_away
+        self._turned_away = now
+        if now < before + TURNED_AWAY_SECONDS and not self.closing:
             self.pause_reading()
             # Not all at the same moment again.
             self.loop.call_later(TURNED_AWAY_SECONDS * (0.5 + random()), self.resume_reading)

@@ -8,6 +8,7 @@ from proxy.overload import (
     BUSY,
     ENOUGH,
     FEWEST,
+    LONGEST,
     MOST,
     PATIENCE,
     STRICT_PATIENCE,
@@ -24,9 +25,11 @@ class Worker:
     """Calls cost it 0.1 ms each, so that it can begin ten in a turn of a millisecond."""
 
     def __init__(self, most: int = 8192) -> None:
-        self.load = Load(most, lambda: self.now)
-        self.now = 100.0
+        self.load = Load(most, lambda: self.now, lambda: self.spent)
+        self.now, self.spent = 100.0, 0.0
         self.refused: Counter[str] = Counter()
+        self.away: list[int] = []
+        """Seconds after which those that were refused may ask again."""
         self.turns = 0
         self.waits: dict[str, list[float]] = {}
         self.begun: list[str] = []
@@ -41,14 +44,16 @@ class Worker:
 
         def begin() -> None:
             self.load.share(name).begun += 1
+            self.spent += COST
             self.begun.append(name)
             self.waits.setdefault(name, []).append(self.now - came)
 
         if self.load.room:
             self.load.room -= 1
             begin()
-        elif not self.load.admit(name, self.now, begin):
+        elif seconds := self.load.admit(name, self.now, begin):
             self.refused[name] += 1
+            self.away.append(seconds)
 
     def turn(self, **asked: int) -> None:
         """So many calls of each come, and the loop goes on."""
@@ -109,6 +114,39 @@ def test_who_asks_for_less_than_its_share_has_all_of_it_at_once() -> None:
     assert 0.9 * left < begun["heavy"] < 1.1 * left, "the worker stays partly idle for the others"
     assert set(worker.refused) == {"heavy"}
     assert max(max(worker.waits[name]) for name in light) < 1.5 * TURN
+
+
+def test_who_asks_for_far_more_is_held_back_before_anybody_had_to_be_refused() -> None:
+    worker = Worker()
+    light = {f"t{n}": 0.3 for n in range(9)}
+    begun = worker.run(1000, heavy=6.5, **light)
+    left = BUSY * 5000 - 9 * 150
+    assert begun["heavy"] < 1.05 * left, "all of them together would keep it busy by nine tenths"
+    assert {name: begun[name] for name in light} == dict.fromkeys(light, 150)
+
+
+def test_while_there_is_little_to_do_no_call_is_looked_at() -> None:
+    worker = Worker()
+    worker.run(1000, heavy=3, a=0.5, b=0.5, c=0.5)
+    assert worker.load.room == worker.load.batch
+    assert not worker.refused
+    assert max(worker.waits["heavy"]) == 0.0
+
+
+def test_the_more_are_refused_the_later_they_may_ask_again() -> None:
+    worker = Worker()
+    worker.turn(a=1000)
+    worker.run(round(25 / TURN), a=10.1)
+    assert len(worker.away) > 1000
+    assert set(worker.away[-100:]) == {1}
+    worker.run(1000, a=40)
+    many = worker.away[-500:]
+    assert LONGEST - 0.5 < sum(many) / len(many) < LONGEST + 0.5
+    assert len(set(many)) > LONGEST / 2, "not all at the same moment"
+    worker.run(round(20 / TURN), a=1)
+    worker.away.clear()
+    worker.turn(a=2 * int(PATIENCE / COST))
+    assert max(worker.away) <= 2
 
 
 def test_equals_are_begun_alike() -> None:
@@ -188,8 +226,8 @@ def test_one_tenant_has_at_most_half_of_all_calls_under_way() -> None:
     load.share("b").in_flight = 49
     load.tick(0.0)
     assert load.room == 0, "so that each call is looked at"
-    assert not load.admit("a", 0.0, list)
-    assert load.admit("b", 0.0, list)
+    assert load.admit("a", 0.0, list) == 1, "after a second it may ask again"
+    assert not load.admit("b", 0.0, list)
     load.share("a").in_flight = 49
     load.turn()
     load.turn()
