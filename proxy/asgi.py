@@ -198,7 +198,7 @@ class Application:
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
         self._stack.push_async_callback(observer.close)
         _spare_collector()
-        pages = asyncio.create_task(keep_large())
+        pages = asyncio.create_task(keep_large(self._holder))
         self._stack.callback(pages.cancel)
 
     def _watch_targets(self, gateway: Gateway) -> None:

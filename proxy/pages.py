@@ -16,13 +16,21 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from mmap import PAGESIZE
 from pathlib import Path
+from time import sleep, thread_time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.snapshot import Holder
 
 logger = logging.getLogger(__name__)
 
 LARGE = 2 * 1024 * 1024
 AGAIN_SECONDS = 10.0
-"""How often it is seen to what the heap has grown by."""
+"""How often it is looked whether tenants have changed."""
+REST_SECONDS = 0.01
+"""After each large page, which takes some milliseconds of a core that calls may want."""
 
 MOSTLY = 0.875
 """Of a mapping, what must be in use."""
@@ -30,25 +38,28 @@ MOSTLY = 0.875
 _COLLAPSE, _SINCE = 25, (6, 1)
 """MADV_COLLAPSE of ``madvise(2)``, and the Linux that has it first."""
 _SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_MAPPINGS = Path("/proc/self/smaps")
+_MAPPINGS = Path("/proc/self/maps")
 _heap = re.compile(
-    r"^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *(?:\[heap\])?\n"
-    r"(?:\w+: .*\n)*?Rss: +(\d+) kB\n"
-    r"(?:\w+: .*\n)*?AnonHugePages: +(\d+) kB$",
-    re.MULTILINE,
+    r"^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *(?:\[heap\])?$", re.MULTILINE
 ).finditer
 
 
-async def keep_large() -> None:
-    """Sees to it again and again. In a thread, so that calls go on meanwhile."""
+async def keep_large(holder: Holder) -> None:
+    """Sees to it after tenants were loaded or changed. In a thread, so that calls go on meanwhile.
+
+    What calls take for a while, such as what waits for clients who do not read, is not worth it.
+    """
     if not possible():
         return
+    seen = -1.0
     while True:
-        try:
-            await asyncio.to_thread(enlarge)
-        except OSError as error:
-            logger.warning("The heap stays in small pages: %s", error)
-            return
+        if holder.changed_at != seen:
+            seen = holder.changed_at
+            try:
+                await asyncio.to_thread(enlarge)
+            except OSError as error:
+                logger.warning("The heap stays in small pages: %s", error)
+                return
         await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -61,22 +72,38 @@ def possible() -> bool:
 
 
 def enlarge() -> None:
-    """Puts the heap of this process into large pages. Raises OSError where it cannot be seen."""
+    """Puts the heap of this process into large pages. Raises OSError where it cannot be seen.
+
+    Of what is in them already nothing is done.
+    """
     advise = ctypes.CDLL(None).madvise
     advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    found = list(scattered(_MAPPINGS.read_text()))
-    done = [advise(start, end - start, _COLLAPSE) == 0 for start, end in found]
-    # One that was given back meanwhile fails, and so may all where large pages are used up.
-    logger.debug("%d of %d mappings are in large pages now.", sum(done), len(done))
+    for start, end in mapped(_MAPPINGS.read_text()):
+        if used(start, end) < MOSTLY:
+            continue
+        for page in range(start, end, LARGE):
+            began = thread_time()
+            # One that was given back meanwhile fails, and so may all where none are left.
+            advise(page, LARGE, _COLLAPSE)
+            if thread_time() - began > REST_SECONDS / 10:
+                sleep(REST_SECONDS)
 
 
-def scattered(mappings: str) -> Iterator[tuple[int, int]]:
-    """What is worth it of ``/proc/PID/smaps``: begin and end, whole large pages.
-
-    Only where nearly all is in use, so that memory hardly grows: not the stacks of threads.
-    """
-    for begin, close, resident, large in (found.groups() for found in _heap(mappings)):
+def mapped(mappings: str) -> Iterator[tuple[int, int]]:
+    """The heap, of ``/proc/PID/maps``: begin and end of each mapping, whole large pages."""
+    for begin, close in (found.groups() for found in _heap(mappings)):
         start, end = -(-int(begin, 16) // LARGE) * LARGE, int(close, 16) // LARGE * LARGE
-        size = int(close, 16) - int(begin, 16)
-        if int(resident) * 1024 >= size * MOSTLY and int(large) * 1024 < end - start:
+        if start < end:
             yield start, end
+
+
+def used(start: int, end: int) -> float:
+    """Of a mapping, what is in memory: only where that is nearly all is a large page worth it, so
+    that memory hardly grows, which leaves out the stacks of threads. 0 where it is gone."""
+    pages = (end - start) // PAGESIZE
+    resident = (ctypes.c_ubyte * pages)()
+    look = ctypes.CDLL(None).mincore
+    look.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+    if look(start, end - start, resident) != 0:
+        return 0.0
+    return bytes(resident).count(1) / pages
