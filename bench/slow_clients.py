@@ -1,7 +1,8 @@
 """What slow clients cost the others: ``python -m bench.slow_clients``.
 
 Normal calls go to one gateway worker at a steady rate, first alone, then beside 500 clients
-that send a head, or a body, or take an answer, a byte a second. Printed are the latency of
+that send a head, or a body, or take an answer, a byte a second. All but the worker is on a core
+of its own. Printed are the latency of
 the normal calls and how long the last of the slow clients was let go on.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import resource
 import socket
 import sys
@@ -23,7 +25,7 @@ from bench import tenants
 from bench.cases import API_KEY, REST_GET
 from bench.measure import Load, job
 from bench.subjects.hubpo import valkey, worker
-from bench.subjects.processes import cpu_seconds, upstream
+from bench.subjects.processes import LOAD_CORE, cpu_seconds, upstream
 
 MEGABYTE = 1 << 20
 LARGE = 64 * MEGABYTE
@@ -54,8 +56,12 @@ async def _large(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
+class Refused(Exception):
+    """The worker had too much to do."""
+
+
 async def _slow(kind: str, port: int, offset: float) -> float:
-    """Seconds until the gateway closed it. It begins ``offset`` seconds later than the first,
+    """Seconds until the gateway closed it. Raises Refused. It begins ``offset`` seconds later than the first,
     so that not all move at the same moment.
     """
     loop = asyncio.get_running_loop()
@@ -66,6 +72,8 @@ async def _slow(kind: str, port: int, offset: float) -> float:
         await loop.sock_connect(client, ("127.0.0.1", port))
         began = perf_counter()
         await loop.sock_sendall(client, KINDS[kind].encode())
+        if kind == "read" and b" 503 " in await loop.sock_recv(client, 16):
+            raise Refused
         while perf_counter() - began < GIVEN_UP:
             await asyncio.sleep(1)
             try:
@@ -130,10 +138,11 @@ async def run(kinds: list[str], clients: int, rate: int, seconds: float) -> None
                 busy = (cpu_seconds(pid) - spent) / 5
                 beside = await _normal(port, rate, seconds)
                 grown = _memory(pid) - before
-                lasted = await asyncio.gather(*slow)
+                told = await asyncio.gather(*slow, return_exceptions=True)
+                lasted = [each for each in told if not isinstance(each, Refused)]
                 more = f"closed after {min(lasted):.0f} to {max(lasted):.0f} s, {grown:+.0f} MB, "
                 more += f"{busy:.1%} of a core for these alone"
-                _line(f"beside {clients} slow {kind}", beside, more)
+                _line(f"beside {len(lasted)} slow {kind}", beside, more)
 
 
 def main() -> int:
@@ -147,6 +156,7 @@ def main() -> int:
     options = parser.parse_args()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
+    os.sched_setaffinity(0, {LOAD_CORE})
     asyncio.run(run(options.kind or list(KINDS), options.clients, options.rate, options.seconds))
     return 0
 

@@ -59,6 +59,8 @@ class Call(Exchange):
     _enough: int = 0
     """Bytes of the body that must be here at ``_due``, loop time, if it is waited for."""
     _due: float = 0.0
+    _read: float = 0.0
+    """Loop time at which it was last read."""
 
     def __init__(
         self,
@@ -93,15 +95,19 @@ class Call(Exchange):
             self._waiter = connection.loop.create_future()
             await self._waiter
         connection.deadline = 0.0
+        self._read = connection.sweeper.now
         chunks, self.chunks, self.held = self.chunks, [], 0
         self.body_done = self.arrived
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _deadline(self, sweeper: Sweeper) -> float:
         came = self.request_bytes + self.held
-        if came >= self._enough or sweeper.now > self._due:
+        if came >= self._enough:
             self._enough = came + LEAST_BODY
             self._due = sweeper.now + sweeper.stall_seconds
+        else:
+            # Meanwhile it was not waited for.
+            self._due += sweeper.now - self._read
         return self._due
 
     async def pour(

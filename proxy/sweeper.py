@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 1.0
 STOPPING_SWEEP_SECONDS = 0.1
-GIVEN_UP_IN_A_TURN = 8
-"""Connections that are given up in one turn of the loop: each breaks off a call upstream as well,
-and its buffers are given back, for which others would wait."""
+REST_SECONDS = 0.001
+"""After each connection that is given up: it breaks off a call upstream as well, and its buffers
+are given back, for which others would wait."""
 
 
 class Sweeper:
@@ -63,14 +63,11 @@ class Sweeper:
         self._timer = self._loop.call_later(STOPPING_SWEEP_SECONDS, self._sweep)
 
     def _look(self, connections: Iterator[Protocol]) -> None:
-        """Goes on in the next turn where many are given up."""
-        given_up = 0
+        """Goes on later where one is given up."""
         for connection in connections:
             if not connection.lost and connection.look(self.now):
-                given_up += 1
-                if given_up == GIVEN_UP_IN_A_TURN:
-                    self._timer = self._loop.call_later(0, self._look, connections)
-                    return
+                self._timer = self._loop.call_later(REST_SECONDS, self._look, connections)
+                return
         self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def close(self) -> None:

@@ -65,8 +65,8 @@ class Taker:
         self.seen: list[Seen] = []
         self.load = SimpleNamespace(room=1_000_000, batch=0)
 
-    def admits(self, call: Call, begin: Callable[[], object]) -> bool:
-        return False
+    def admit_in_turn(self, call: Call, begin: Callable[[], object]) -> int:
+        return 3
 
     def next_id(self) -> str:
         return "id"

@@ -105,6 +105,23 @@ async def test_who_is_turned_away_is_not_asked_for_the_body_either() -> None:
         assert over
 
 
+async def test_who_is_turned_away_twice_in_a_moment_is_not_read_for_a_while() -> None:
+    """Its connection stays; when to ask again it is told each time."""
+    application = Application()
+    application.gateway.load.room = 0
+    call = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    connection = application.connect()
+    pipe: Any = connection.transport
+    for turned_away in (1, 2):
+        _, said, over = await outcome(connection, [call])
+        assert said.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 3\r\n" in said
+        assert not over
+        assert pipe.reading is (turned_away == 1)
+    await asyncio.sleep(0.5)
+    assert pipe.reading
+
+
 async def test_the_last_answer_reaches_a_client_that_takes_its_time(
     gateway: Any, alice_site: Any, upstream: Any
 ) -> None:
