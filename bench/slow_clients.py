@@ -61,8 +61,8 @@ class Refused(Exception):
 
 
 async def _slow(kind: str, port: int, offset: float) -> float:
-    """Seconds until the gateway closed it. Raises Refused. It begins ``offset`` seconds later than the first,
-    so that not all move at the same moment.
+    """Seconds until the gateway closed it. It begins ``offset`` seconds later than the first, so
+    that not all move at the same moment. Raises Refused.
     """
     loop = asyncio.get_running_loop()
     await asyncio.sleep(offset)
