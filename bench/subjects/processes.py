@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -91,7 +91,8 @@ def family(pid: int) -> list[int]:
     """The process and all below it."""
     below: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        below += [int(word) for word in (task / "children").read_text().split()]
+        with suppress(FileNotFoundError):  # That thread has ended.
+            below += [int(word) for word in (task / "children").read_text().split()]
     return [pid] + [one for child in below for one in family(child)]
 
 
