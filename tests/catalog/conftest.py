@@ -56,6 +56,28 @@ def committed():
 
 
 @pytest.fixture
+def program(alice_tenant, alice, api_client):
+    """A program with a token of Alice's."""
+    return api_client(alice_tenant, alice)
+
+
+@pytest.fixture
+def call(program, committed):
+    """``call("post", "/api/apis/", {...}, 201)``: the body of an answer with that status."""
+
+    def make(method, path, body=None, status=200):
+        with committed():
+            response = getattr(program, method)(path, body)
+        assert response.status_code == status, response.content
+        if status >= 400:
+            assert response["Content-Type"] == "application/problem+json"
+            assert response.json()["status"] == status
+        return response.json() if response.content else None
+
+    return make
+
+
+@pytest.fixture
 def in_store():
     """``in_store(tenant)``: the snapshot that gateways would load now, or None."""
 

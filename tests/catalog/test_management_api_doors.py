@@ -12,6 +12,7 @@ from django.db import connections, transaction
 from django.test import Client
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
+from resources import RESOURCES
 
 from catalog.models import (
     AIModel,
@@ -31,14 +32,8 @@ from catalog.services import access
 
 # (method, path); {upstreams} and so on stand for the id of such a row.
 READS = [
-    *(("get", f"/api/{name}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
-        "providers", "models", "prices", "prompts", "publications",
-    )),
-    *(("get", f"/api/{name}/{{{name}}}/") for name in (
-        "upstreams", "apis", "applications", "keys", "plans", "limits", "subscriptions",
-        "providers", "models", "prices", "prompts", "publications",
-    )),
+    *(("get", f"/api/{name}/") for name in RESOURCES),
+    *(("get", f"/api/{name}/{{{name}}}/") for name in RESOURCES),
     ("get", "/api/applications/{applications}/limits/"),
     ("get", "/api/upstreams/{upstreams}/health/"),
     ("get", "/api/library/"),

@@ -19,18 +19,10 @@ LONG = {"subject": "prompt_tokens", "operator": "at_least", "values": ["4000"]}
 
 
 @pytest.fixture
-def call(alice_tenant, alice, api_client, provider, committed):
+def call(provider, call):
     provider.needs_credential = False
     provider.save()
-    program = api_client(alice_tenant, alice)
-
-    def make(method, path, body=None, status=200):
-        with committed():
-            response = getattr(program, method)(path, body)
-        assert response.status_code == status, response.content
-        return response.json() if response.content else None
-
-    return make
+    return call
 
 
 @pytest.fixture
