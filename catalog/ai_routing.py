@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from time import time
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from msgspec.structs import replace
 
-from catalog import models
+from catalog import models, named_applications
 from catalog.library import prices_known
 from catalog.models.prices import PRICE_FIELDS, PriceColumns
 from catalog.models.routing import Strategy
@@ -90,12 +90,17 @@ def rules() -> QuerySet:
 
 
 def routing(
-    row: models.AIModel, own: Sequence[models.RoutingRule], known: Collection[UUID]
+    row: models.AIModel,
+    own: Sequence[models.RoutingRule],
+    known: Collection[UUID],
+    applications: Mapping[str, str],
 ) -> contract.Routing:
-    """``known``: ids of the models that may be asked; others are left out."""
+    """``known``: ids of the models that may be asked; others are left out. ``applications``: names
+    by id of those that rules name."""
+    askable = [one for one in own if one.target_id is None or one.target_id in known]
     return contract.Routing(
         strategy=_strategy(row),
-        rules=tuple(_rule(one) for one in own if one.target_id is None or one.target_id in known),
+        rules=tuple(_rule(one, applications) for one in askable),
         fallbacks=tuple(str(id_) for id_ in row.fallbacks if id_ in known and id_ != row.pk),
         unsupported=row.unsupported,
         regions=tuple(sorted(row.regions)),
@@ -110,10 +115,13 @@ def _strategy(row: models.AIModel) -> contract.Strategy:
     return _STRATEGIES[row.strategy]
 
 
-def _rule(row: models.RoutingRule) -> contract.Rule:
+def _rule(row: models.RoutingRule, applications: Mapping[str, str]) -> contract.Rule:
     return contract.Rule(
         name=row.name,
-        conditions=tuple(_condition(condition) for condition in row.conditions),
+        conditions=tuple(
+            _condition(named_applications.told(condition, applications))
+            for condition in row.conditions
+        ),
         deployment_ids=tuple(sorted(str(one.pk) for one in row.deployments.all())),
         model_id="" if row.target_id is None else str(row.target_id),
     )

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from catalog.models import AIModel, Application, Deployment, RoutingRule
+from catalog import named_applications
+from catalog.models import AIModel, Deployment, RoutingRule
 from contract.presets import preset_of
 from contract.routing import EMBEDDING_WIRE_FORMATS, LONGEST_EXAMPLE, MOST_EXAMPLES
 
@@ -66,7 +67,8 @@ OPERATORS = {
 
 
 def check_condition(given: Any) -> dict[str, Any]:
-    """The condition with what its subject has, and no more. Raises ValidationError by field."""
+    """The condition with what its subject has, and no more; applications by their ids. Raises
+    ValidationError by field."""
     if not isinstance(given, Mapping) or given.get("subject") not in SUBJECTS:
         raise _refused("subject", f"Choose what it looks at: {', '.join(SUBJECTS)}.")
     subject = SUBJECTS[given["subject"]]
@@ -118,9 +120,10 @@ def _values(name: str, operator: str, given: Any) -> list[str]:
             message = f"“{wrong[0]}” is not known: use {', '.join(subject.values)}."
             raise _refused("values", message)
     if name == "application" and operator != "contains":
-        known = {one.lower() for one in Application.objects.values_list("name", flat=True)}
-        if wrong := [one for one in values if one.lower() not in known]:
-            raise _refused("values", f"There is no application named “{wrong[0]}”.")
+        try:
+            return named_applications.ids(values)
+        except LookupError as error:
+            raise _refused("values", f"There is no application named “{error.args[0]}”.") from None
     return values
 
 

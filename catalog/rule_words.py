@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from catalog.models import Deployment, RoutingRule
 from catalog.models.prices import PRICE_FIELDS, PriceColumns
+from catalog.named_applications import told
 
 _LONGEST = 60
 """Characters of an example prompt that are shown."""
 
 
-def sentence(rule: RoutingRule) -> str:
-    """What the rule does. Asks for its deployments and their providers."""
-    when = ", and ".join(_condition(one) for one in rule.conditions)
+def sentence(rule: RoutingRule, applications: Mapping[str, str]) -> str:
+    """What the rule does. Asks for its deployments and their providers. ``applications``: names
+    by id of those that the rule names."""
+    when = ", and ".join(words(rule, applications))
     named = [place(one) for one in rule.deployments.all()]
     if rule.target is not None:
         then = f"{rule.target} is asked in its place"
@@ -23,6 +25,11 @@ def sentence(rule: RoutingRule) -> str:
     else:
         then = "any deployment is asked"
     return f"When {when}: {then}." if when else f"Always: {then}."
+
+
+def words(rule: RoutingRule, applications: Mapping[str, str]) -> list[str]:
+    """Of each of its conditions."""
+    return [_condition(told(one, applications)) for one in rule.conditions]
 
 
 def place(deployment: Deployment) -> str:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 import msgspec
 from django_tenants.utils import tenant_context
 
-from catalog import ai_routing, models, selectors
+from catalog import ai_routing, models, named_applications, selectors
 from catalog.limits.policies import Policies, by_place, fallbacks, tier_policies
 from contract import policies
 from contract import snapshot as contract
@@ -304,6 +304,7 @@ def _models(
     needed = needed | {id_ for row in rows if row.enabled for id_ in row.fallbacks}
     needed |= {rule.target_id for group in rules.values() for rule in group if rule.target_id}
     meant = ai_routing.embedding_models(rule for group in rules.values() for rule in group)
+    applications = named_applications.names(rule for group in rules.values() for rule in group)
     needed |= {row.pk for row in rows if row.name in meant}
     needed |= {row.compare_with_id for row in rows if row.enabled and row.compare_with_id}
     providers, compiled = {}, []
@@ -323,7 +324,7 @@ def _models(
                 ),
                 created=int(row.created_at.timestamp()),
                 abilities=tuple(row.abilities),
-                routing=ai_routing.routing(row, rules[row.pk], known),
+                routing=ai_routing.routing(row, rules[row.pk], known, applications),
             )
         )
     return tuple(compiled), tuple(_provider(providers[pk]) for pk in sorted(providers))

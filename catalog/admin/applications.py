@@ -16,6 +16,7 @@ from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from catalog import named_applications
 from catalog.admin.base import CatalogAdmin, become
 from catalog.admin.cells import badge, buttons, link, moment, section
 from catalog.admin.deeds import Deed
@@ -148,6 +149,16 @@ class ApplicationAdmin(CatalogAdmin):
 
     def save_model(self, request: HttpRequest, obj: Application, form: Any, change: bool) -> None:
         access.save_application(application=obj)
+
+    def delete_model(self, request: HttpRequest, obj: Application) -> None:
+        access.delete_application(application=obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
+        """A rule that names an application keeps it."""
+        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        rules = [rule for one in objs for rule in named_applications.naming(one)]
+        told = [f"Rule “{rule}” of {rule.model}, which names it" for rule in rules]
+        return deleted, counts, set() if told else needed, [*protected, *told]
 
     def panel(self, request: HttpRequest, obj: Application) -> dict[str, Any]:
         return {

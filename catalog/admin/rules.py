@@ -12,15 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from unfold.decorators import display
 
+from catalog import named_applications
 from catalog.admin.base import CatalogForm, PartAdmin, unwrapped
 from catalog.admin.cells import link, section
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.widgets import Chips, Column, RowsField
 from catalog.models import AIModel, Deployment, RoutingRule
 from catalog.routing_checks import OPERATORS, SUBJECTS, check_condition
-from catalog.rule_words import place, sentence
+from catalog.rule_words import place, sentence, words
 from catalog.services import ai
 from tenants.sites import tenant_site
 
@@ -91,9 +93,9 @@ class RuleForm(CatalogForm):
         if "target" not in self.fields:
             return  # a viewer's page has no inputs
         model = self._model()
-        self.initial["conditions"] = [
-            {**one, "values": "\n".join(one["values"])} for one in self.instance.conditions
-        ]
+        names = named_applications.names([self.instance])
+        told = [named_applications.told(one, names) for one in self.instance.conditions]
+        self.initial["conditions"] = [{**one, "values": "\n".join(one["values"])} for one in told]
         places = Deployment.objects.filter(model=model).select_related("provider")
         self.fields["deployments"].queryset = places
         others = AIModel.objects.exclude(pk=model.pk) if model else AIModel.objects.none()
@@ -154,15 +156,42 @@ class RoutingRuleAdmin(PartAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: RoutingRule | None = None) -> Any:
         ((title, options),) = super().get_fieldsets(request, obj)
-        hidden = [] if obj else ["model"]
-        return [(title, {**options, "fields": [*options["fields"], *hidden]})]
+        if obj is None:
+            fields = [*options["fields"], "model"]
+        elif self.has_change_permission(request, obj):
+            fields = options["fields"]
+        else:
+            words = {"conditions": "when", "deployments": "ask_only", "target": "or_ask"}
+            fields = [words.get(name, name) for name in options["fields"]]
+        return [(title, {**options, "fields": fields})]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: RoutingRule | None = None) -> Any:
+        return ["when", "ask_only", "or_ask"]
+
+    @display(description="Conditions")
+    def when(self, rule: RoutingRule) -> str:
+        told = words(rule, named_applications.names([rule]))
+        if not told:
+            return "none: it always holds"
+        return format_html(
+            "<ul>{}</ul>", format_html_join("", "<li>{}</li>", ([one] for one in told))
+        )
+
+    @display(description="Ask only")
+    def ask_only(self, rule: RoutingRule) -> str:
+        places = rule.deployments.select_related("provider")
+        return format_html_join(mark_safe("<br>"), "{}", ([place(one)] for one in places)) or "–"
+
+    @display(description="Or ask another model")
+    def or_ask(self, rule: RoutingRule) -> str:
+        return str(rule.target or "–")
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return unwrapped(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def panel(self, request: HttpRequest, obj: RoutingRule) -> dict[str, Any]:
         back = {"label": f"A rule of {obj.model}", "url": _rules_at(obj.model_id)}
-        return {"links": [back], "note": sentence(obj)}
+        return {"links": [back], "note": sentence(obj, named_applications.names([obj]))}
 
     def save_model(self, request: HttpRequest, obj: RoutingRule, form: Any, change: bool) -> None:
         ai.save_rule(rule=obj, deployments=list(form.cleaned_data["deployments"]))
@@ -190,9 +219,9 @@ def rules_section(request: HttpRequest, model: AIModel) -> dict[str, Any]:
     )
     admin = tenant_site.get_model_admin(RoutingRule)
     may = admin.has_change_permission(request)
-    rows = []
+    rows, names = [], named_applications.names(rules)
     for number, rule in enumerate(rules, start=1):
-        row = [number, link(rule), sentence(rule)]
+        row = [number, link(rule), sentence(rule, names)]
         rows.append(
             [*row, _buttons(admin, rule, number == 1, number == len(rules))] if may else row
         )

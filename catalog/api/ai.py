@@ -11,6 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from catalog import named_applications
 from catalog.api.base import ChildSerializer, Resource, assign, children
 from catalog.models import (
     AIModel,
@@ -191,7 +192,9 @@ class DeploymentSerializer(ChildSerializer):
 class ConditionSerializer(serializers.Serializer):
     """Which operators and values there are depends on the subject.
 
-    - `header`, `metadata` (with `name`) and `application`: `is`, `is_not`, `contains`
+    - `header`, `metadata` (with `name`) and `application`: `is`, `is_not`, `contains`; an
+      application is named by its name or id, and stays named whatever it is called later, unless
+      the name is to contain something
     - `prompt_tokens` (estimated) and `complexity` (0 to 100): `at_least`, `at_most` and one number
     - `language` (ISO 639-1) and `content` (`code`, `math`, `images`, `audio`, `files`, `tools`):
       `is`, `is_not`
@@ -239,6 +242,21 @@ class RuleSerializer(ChildSerializer):
     class Meta:
         model = RoutingRule
         fields = ["id", "name", "conditions", "deployments", "target"]
+
+    def to_representation(self, rule: RoutingRule) -> dict[str, Any]:
+        told = super().to_representation(rule)
+        if any(map(named_applications.names_some, rule.conditions)):
+            names = self._names()
+            told["conditions"] = [named_applications.told(one, names) for one in told["conditions"]]
+        return told
+
+    def _names(self) -> dict[str, str]:
+        """Of all applications that rules name: asked for once in an answer."""
+        if "names" not in self.context:
+            said = [{"subject": "application"}]
+            rules = RoutingRule.objects.filter(conditions__contains=said)
+            self.context["names"] = named_applications.names(rules)
+        return self.context["names"]
 
 
 def _rules(given: list[dict[str, Any]] | None) -> list[ai.RuleGiven] | None:

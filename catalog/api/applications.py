@@ -65,6 +65,9 @@ class ApplicationViewSet(ShowsUse, Resource):
     def store(self, row: Application, data: dict[str, Any]) -> Application:
         return access.save_application(application=assign(row, data))
 
+    def remove(self, row: Application) -> None:
+        access.delete_application(application=row)
+
 
 class KeySerializer(serializers.ModelSerializer):
     active = serializers.BooleanField(help_text="Neither revoked nor expired.")

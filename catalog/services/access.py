@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import ProtectedError
 from django.utils import timezone
 
+from catalog import named_applications
 from catalog.models import (
     Api,
     ApiKey,
@@ -40,6 +42,15 @@ def save_application(*, application: Application) -> Application:
     if application._state.adding:
         tiers.check_application_count(application)
     return rows.save(row=application)
+
+
+@transaction.atomic
+def delete_application(*, application: Application) -> None:
+    """Deletes it with its keys and subscriptions. Raises ProtectedError where a model's rule names
+    it."""
+    if rules := set(named_applications.naming(application)):
+        raise ProtectedError("Rules name it.", rules)
+    rows.delete(row=application)
 
 
 @transaction.atomic

@@ -71,7 +71,7 @@ class Condition(Struct, frozen=True, gc=False):
     - ``similarity``: ``values`` are example prompts, and ``least`` (0 to 100) how near to one of
       them the last question must be: in meaning, where ``embedding_model`` is the public name of
       one of the tenant's models with the ability ``embeddings``, else in words
-    - ``application``: its name
+    - ``application``: its name, or a part of it for ``contains``
     - ``stream``: ``true`` or ``false``
     """
 

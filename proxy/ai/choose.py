@@ -230,6 +230,9 @@ def _holds(condition: routing.Condition, exchange: Exchange, wants: Wants) -> bo
             return any(number <= bound for bound in bounds)
         return any(number >= bound for bound in bounds)
     found = _values(condition, exchange, wants)
+    if subject == "application" and condition.operator != "contains":
+        # Names are told apart by case.
+        return found.isdisjoint(values) == (condition.operator == "is_not")
     if condition.operator == "contains":
         return any(value.lower() in one.lower() for one in found for value in values)
     same = not {one.lower() for one in found}.isdisjoint(value.lower() for value in values)

@@ -7,13 +7,17 @@ from uuid import uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from catalog.models import AIModel, Application, Deployment, PriceChange, RoutingRule
 from catalog.routing_checks import CONTENTS, LANGUAGES, OPERATORS, SUBJECTS, check_condition
-from catalog.services import ai
+from catalog.services import access, ai
 from contract import routing
 from proxy.ai import traits
+from tenants import schemas
 
 LONG = {"subject": "prompt_tokens", "operator": "at_least", "values": ["4000"]}
 
@@ -226,7 +230,7 @@ def test_a_condition_keeps_only_what_its_subject_has(application):
     assert check_condition(given) == {
         "subject": "application",
         "operator": "is",
-        "values": ["shop"],
+        "values": [str(application.pk)],
     }
     for nonsense in (None, [], "x", {"subject": "header"}):
         with pytest.raises(ValidationError):
@@ -467,7 +471,79 @@ def test_one_price_change_at_a_time(call, model):
     assert "already exists" in call("post", "/api/prices/", body, 400)["detail"]
 
 
-def test_an_application_rule_is_matched_without_case(application):
-    assert Application.objects.get().name == "Shop"
-    given = {"subject": "application", "operator": "is_not", "values": ["SHOP"]}
-    assert check_condition(given)["values"] == ["SHOP"]
+def naming(*values, operator="is"):
+    return {"subject": "application", "operator": operator, "values": list(values)}
+
+
+def test_an_application_is_named_by_its_name_in_any_case_or_by_its_id(application):
+    small = access.save_application(application=Application(name="sHop"))
+    shop, other = str(application.pk), str(small.pk)
+    for said, kept in (
+        (["Shop"], [shop]),
+        (["sHop"], [other]),
+        (["SHOP"], [shop, other]),
+        ([shop, "Shop"], [shop]),
+    ):
+        assert sorted(check_condition(naming(*said))["values"]) == sorted(kept)
+    for said in ("Shops", str(uuid4()), "%"):
+        with pytest.raises(ValidationError, match="There is no application named"):
+            check_condition(naming(said))
+    assert check_condition(naming("ho", operator="contains"))["values"] == ["ho"]
+
+
+def ruled(model, *conditions):
+    deployments = [str(model.deployments.get().pk)]
+    return {"rules": [{"name": "r", "conditions": list(conditions), "deployments": deployments}]}
+
+
+def test_a_rule_follows_an_application_whose_name_changes(
+    call, path, model, application, in_alice, in_store
+):
+    said = [naming("shop"), naming("sho", operator="contains")]
+    (rule,) = call("patch", path, ruled(model, *said))["rules"]
+    assert rule["conditions"] == [naming("Shop"), said[1]]
+    call("patch", f"/api/applications/{application.pk}/", {"name": "Store"})
+    (rule,) = call("get", path)["rules"]
+    assert rule["conditions"] == [naming("Store"), said[1]]
+    (found,) = told(in_store, in_alice, "fast").routing.rules
+    assert [condition.values for condition in found.conditions] == [("Store",), ("sho",)]
+    assert call("patch", path, {"rules": [rule]})["rules"] == [rule]
+    listed = call("get", "/api/models/")["results"]
+    assert [one["rules"] for one in listed if one["name"] == "fast"] == [[rule]]
+
+
+def test_an_application_that_a_rule_names_is_not_deleted(call, path, model, application):
+    other = access.save_application(application=Application(name="Other"))
+    call("patch", path, ruled(model, naming("Shop", operator="is_not")))
+    address = f"/api/applications/{application.pk}/"
+    problem = call("delete", address, status=409)
+    assert problem["code"] == "in_use"
+    assert "r" in problem["detail"]
+    call("delete", f"/api/applications/{other.pk}/", status=204)
+    call("patch", path, {"rules": []})
+    call("delete", address, status=204)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rules_of_older_tables_follow_the_applications_that_they_named():
+    schemas.create("older")
+    connection.set_schema("older", include_public=False)
+    MigrationRecorder(connection).ensure_schema()
+    connection.set_schema("older")
+    old = MigrationExecutor(connection).migrate([("catalog", "0013_batch_prices")]).apps
+    shop = str(old.get_model("catalog", "Application").objects.create(name="Shop").pk)
+    model = old.get_model("catalog", "AIModel").objects.create(name="m", abilities=["chat"])
+    said = [
+        naming("SHOP", "Gone"),
+        naming("shop", operator="is_not"),
+        naming("Shop", operator="contains"),
+        {"subject": "header", "operator": "is", "values": ["Shop"], "name": "X-A"},
+    ]
+    old.get_model("catalog", "RoutingRule").objects.create(model=model, name="r", conditions=said)
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("catalog"))
+    kept = [naming(shop, "Gone"), naming(shop, operator="is_not"), *said[2:]]
+    assert RoutingRule.objects.get().conditions == kept
+    MigrationExecutor(connection).migrate([("catalog", "0013_batch_prices")])
+    back = [naming("Shop", "Gone"), naming("Shop", operator="is_not"), *said[2:]]
+    assert RoutingRule.objects.get().conditions == back

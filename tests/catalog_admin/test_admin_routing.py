@@ -259,6 +259,62 @@ def test_a_viewer_sees_rules_and_prices_and_changes_nothing(
     assert viewer.get(of("pricechange", "add")).status_code == 403
 
 
+def test_a_viewer_reads_conditions_in_words(
+    client_for: Any, alice_tenant: Any, vera: Any, ours: Any, second: AIModel
+) -> None:
+    said = [
+        {"subject": "header", "operator": "is", "values": ["a", "b"], "name": "X-Team"},
+        {"subject": "application", "operator": "is", "values": [ours.application.name]},
+    ]
+    rule = RoutingRule(model=ours.aimodel, name="r", conditions=said)
+    ai.save_rule(rule=rule, deployments=[ours.aimodel.deployments.get()])
+    viewer = client_for(alice_tenant, vera)
+    page = viewer.get(below("routingrule", rule, "change/")).content.decode()
+    assert "<li>the header X-Team is “a” or “b”</li>" in page
+    assert f"<li>the application is “{ours.application.name}”</li>" in page
+    assert "large at Northern cloud" in page
+    assert "subject" not in page
+    assert str(ours.application.pk) not in page
+    always = RoutingRule(model=ours.aimodel, name="always", target=second)
+    ai.save_rule(rule=always, deployments=[])
+    page = viewer.get(below("routingrule", always, "change/")).content.decode()
+    assert "none: it always holds" in page
+    assert "north-small" in page
+
+
+def test_a_rule_shows_the_name_that_its_application_has_now(
+    client: Any, ours: Any, in_alice: Any
+) -> None:
+    application = ours.application
+    said = {"subject": "application", "operator": "is", "values": application.name.upper()}
+    form = {"name": "r", "model": ours.aimodel.pk} | conditions(said)
+    form["deployments"] = [ours.aimodel.deployments.get().pk]
+    assert client.post(of("routingrule", "add"), form).status_code == 302
+    rule = RoutingRule.objects.get()
+    assert rule.conditions[0]["values"] == [str(application.pk)]
+    application.name = "Renamed"
+    application.save()
+    for address in (
+        below("routingrule", rule, "change/"),
+        below("aimodel", ours.aimodel, "change/"),
+    ):
+        page = client.get(address).content.decode()
+        assert "the application is “Renamed”" in page
+    assert (
+        "Renamed</textarea>" in client.get(below("routingrule", rule, "change/")).content.decode()
+    )
+    for address, body in (
+        (below("application", application, "delete/"), {"post": "yes"}),
+        (
+            of("application"),
+            {"action": "delete_selected", "_selected_action": [application.pk], "post": "yes"},
+        ),
+    ):
+        page = client.post(address, body, follow=True).content.decode()
+        assert "Rule “r” of north-large, which names it" in page
+        application.refresh_from_db()
+
+
 # Deployments and prices
 
 
@@ -405,7 +461,7 @@ def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_
 )  # fmt: skip
 def test_a_rule_in_plain_words(ours: Any, in_alice: Any, condition: dict, words: str) -> None:
     rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[condition])
-    assert sentence(rule) == f"{words}: any deployment is asked."
+    assert sentence(rule, {}) == f"{words}: any deployment is asked."
 
 
 def test_a_model_that_meanings_are_compared_by_is_not_deleted(
