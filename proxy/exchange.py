@@ -90,6 +90,8 @@ class Exchange:
     drop_authorization: bool = False
 
     body_limit: int | None = None
+    holds: int = 0
+    """Bytes of its body that ``Bodies`` counts."""
     reservation: Reservation | None = None
     """What limits hold for this call until it is over."""
     end_user: str = ""

@@ -22,6 +22,7 @@ from proxy.ai.batches.state import State
 from proxy.ai.meaning import Meanings
 from proxy.ai.track import Track
 from proxy.balance import Balance
+from proxy.bodies import Bodies
 from proxy.errors import (
     ClientGone,
     GatewayError,
@@ -78,6 +79,7 @@ class Gateway:
         self.meanings = Meanings()
         self.load = Load()
         self.load.start()
+        self.bodies = Bodies()
         self.batches = State()
         self.active: set[AsgiCall] = set()
         """Calls whose server tells of a client that leaves only where it is asked."""
@@ -135,6 +137,8 @@ class Gateway:
             exchange.record()
             if share is not None:
                 share.in_flight -= 1
+            if exchange.holds:
+                self.bodies.release(exchange)
 
     def admit_in_turn(self, exchange: Exchange, begin: Callable[[], object]) -> int:
         """To be asked while there is no ``load.room``. Where the call is taken, 0, and it is begun

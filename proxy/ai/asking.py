@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from proxy.ai import passing
+from proxy.ai import passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
 from proxy.ai.formats import Simple, messages
@@ -86,8 +86,9 @@ class Asking:
     @property
     def request(self) -> Any:
         """The whole of it in the middle form: read once, and a copy each time that it is asked for,
-        since each provider's rules change it. Raises InvalidRequest."""
+        since each provider's rules change it. Raises InvalidRequest and TooManyValues."""
         if self._request is None:
+            values.check(self.body)
             self._request = self.formats[self.format].read_request(
                 self.body, model=self.asked.model, stream=self.stream
             )

@@ -58,7 +58,7 @@ def _allow(exchange: Exchange, *methods: str) -> None:
 
 
 async def _ask(exchange: Exchange, gateway: Gateway, door: Door, named: str, stream: bool) -> None:
-    body = await exchange.read_body(BODY_LIMIT)
+    body = await gateway.bodies.read(exchange, BODY_LIMIT)
     form = Form(body, exchange.headers.get(b"content-type", b"")) if door.form else None
     if named:
         asked = passing.Asked(named, stream)

@@ -26,6 +26,18 @@ class InvalidJson(GatewayError):
         super().__init__(f"The request body cannot be read as JSON: {reason}.")
 
 
+class TooManyValues(GatewayError):
+    """As JSON it is small, but not what it would become."""
+
+    status = 413
+    code = "too_many_values"
+    title = "Too many values"
+    sentence = (
+        "The request body holds too many objects, lists and values to be read. "
+        "Send fewer messages or inputs in a call."
+    )
+
+
 class InvalidVariables(GatewayError):
     """The sentence names every variable at fault."""
 

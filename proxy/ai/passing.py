@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from contract.presets import Preset
+from proxy.ai import values
 from proxy.ai.errors import InvalidJson, InvalidRequest
 from proxy.ai.middle.rules import Notes
 
@@ -66,11 +67,12 @@ def prepare(
     """The client's body for a provider that knows the model as ``model``.
 
     ``ask_usage``: it is a stream in whose request the usage must be asked for. Untouched where
-    nothing is to be changed. Raises ParameterUnsupported.
+    nothing is to be changed. Raises ParameterUnsupported and TooManyValues.
     """
     quirks = bool(preset.lacks or preset.renames)
     if not quirks and asked.model == model and not ask_usage and _unambiguous(body, asked):
         return body
+    values.check(body)
     fields = _decode_fields(body)
     fields["model"] = Raw(_encode(model))
     if ask_usage:

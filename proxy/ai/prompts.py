@@ -48,7 +48,7 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
         raise RouteNotFound
     if exchange.method != "POST":
         raise MethodNotAllowed(["POST"])
-    values = read_variables(prompt, await exchange.read_body(BODY_LIMIT))
+    values = read_variables(prompt, await gateway.bodies.read(exchange, BODY_LIMIT))
     request = build(prompt, values)
     model = tenant.models_by_id.get(prompt.prompt.model_id)
     if model is None:
