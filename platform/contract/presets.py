@@ -207,6 +207,15 @@ _OPENAI_LIKE = (
         library="zai",
         lacks={"n": "refuse"},
     ),
+    Preset("jina", "Jina AI", "openai", "https://api.jina.ai/v1"),
+    Preset(
+        "voyage",
+        "Voyage AI",
+        "openai",
+        "https://api.voyageai.com/v1",
+        library="voyageai",
+        renames={"dimensions": "output_dimension"},
+    ),
     Preset("snowflake", "Snowflake Cortex", "openai", credential="access token"),
     Preset("compatible", "Another that speaks OpenAI's format", "openai"),
 )

@@ -7,9 +7,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from proxy.ai.calls import field
+from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.relay import relay
-from proxy.ai.translate import family, say_fault, translate
+from proxy.ai.translate import say_fault, translate
 
 if TYPE_CHECKING:
     from proxy.ai.asking import Asking

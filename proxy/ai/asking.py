@@ -11,10 +11,8 @@ from proxy.ai import passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
 from proxy.ai.formats import Simple, messages
-from proxy.ai.formats.counting.registry import COUNTS, FAMILY
-from proxy.ai.formats.embedding.registry import EMBEDDINGS
 from proxy.ai.formats.gemini import count as gemini_count
-from proxy.ai.formats.registry import FORMATS
+from proxy.ai.formats.operations import OPERATIONS, OWN
 from proxy.ai.forms import Form
 from proxy.ai.middle import rules
 from proxy.ai.middle.rules import Mode, Notes
@@ -23,13 +21,6 @@ if TYPE_CHECKING:
     from proxy.ai.calls import Others
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
-
-
-_FORMATS: dict[str, Mapping[str, Simple]] = {
-    "chat": FORMATS,
-    "count": COUNTS,
-    "embeddings": EMBEDDINGS,
-}
 
 
 class Told:
@@ -78,7 +69,7 @@ class Asking:
         """Who may carry a stream on that breaks off, where the model's routing says so."""
         self.tokens = 0
         """About how many the call takes of a provider's limits."""
-        self.formats: Mapping[str, Simple] = _FORMATS.get(door.operation, {})
+        self.formats: Mapping[str, Simple] = OPERATIONS.get(door.operation, {})
         """Between which the operation can be translated."""
         self._request: Any = None
         self._form = form
@@ -130,7 +121,7 @@ class Asking:
         """``request`` in place of the client's own."""
         request, format_ = request or self.request, self.formats[into]
         preset = deployment.provider.destination.preset
-        rules.foreign(request, FAMILY.get(into, into), notes)
+        rules.foreign(request, OWN.get(into, into), notes)
         rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)
         body = format_.write_request(request, deployment.deployment.model, notes)
         return passing.renamed(body, preset) if preset.renames else body

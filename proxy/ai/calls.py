@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from asyncio import get_running_loop
 from collections.abc import Iterable, Iterator
-from email.utils import parsedate_to_datetime
-from time import perf_counter, perf_counter_ns, time
+from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +27,7 @@ from proxy.ai.errors import (
     ProviderRejectedCredentials,
     ProviderSignInFailed,
 )
+from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Begin, Counted, Failed, Other
 from proxy.errors import (
@@ -273,30 +273,13 @@ async def _first_piece(attempt: Attempt) -> None:
 def _rest(attempt: Attempt) -> float:
     """The seconds that the provider asks for, in a header or in the body of its error."""
     response, fault = attempt.response, attempt.fault
-    if fault is None and attempt.told.format in FORMATS:
-        read = FORMATS[attempt.told.format].read_fault
+    if fault is None:
+        read = family(attempt.told.format).read_fault
         fault = read(response.status, dict(response.headers), attempt.body)
-    if fault is not None:
-        seconds = fault.retry_after
-    else:
-        seconds = retry_after(field(response, b"retry-after"))
+    seconds = fault.retry_after
     if seconds is None or seconds <= 0:
         return REST_SECONDS
     return min(seconds, MOST_REST_SECONDS)
-
-
-def retry_after(value: bytes | None) -> float | None:
-    """Seconds, or a date of HTTP's. None where it is neither."""
-    if value is None:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        return parsedate_to_datetime(value.decode("latin-1")).timestamp() - time()
-    except (ValueError, TypeError):
-        return None
 
 
 def _refuse(attempt: Attempt, exchange: Exchange, deployment: DeploymentRuntime) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from proxy.ai import tap, usages
 from proxy.ai.calls import account, field, has_message, note_error
+from proxy.ai.formats.operations import family
 from proxy.ai.middle import Fault
-from proxy.ai.translate import family
 from proxy.errors import Headers, UpstreamError
 from proxy.shapes import render
 
@@ -101,9 +101,12 @@ async def _error(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     note_error(exchange, response.status)
     if not has_message(body):
         text = f"The AI provider answered {response.status} without saying why."
+        ours = family(asking.format)
+        if body.startswith(b"{") and b'"message"' in body:
+            text = ours.read_fault(response.status, {}, body).message
         kind = "server_error" if response.status >= 500 else "invalid_request_error"
         fault = Fault(status=response.status, message=text, kind=kind, code=exchange.error_code)
-        body = family(asking.format).write_fault(fault)
+        body = ours.write_fault(fault)
     headers: Headers = [(b"content-type", b"application/json")]
     retry_after = field(response, b"retry-after")
     if retry_after is not None:

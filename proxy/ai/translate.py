@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from proxy.ai.calls import account, field, note_error
 from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
-from proxy.ai.formats.counting import registry as counting
-from proxy.ai.formats.embedding import registry as embedding
+from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, Usage
 from proxy.ai.middle.events import merged, unfold
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 ANSWER_LIMIT = 67_108_864
 """Bytes of a whole answer. Images travel inside."""
 
-_FAMILY = embedding.FAMILY | counting.FAMILY
 _JSON = (b"content-type", b"application/json")
 
 
@@ -45,16 +43,13 @@ async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> Non
     answer = asking.formats[theirs].read_answer(await response.read(ANSWER_LIMIT))
     account(exchange, attempt.deployment, answer.usage)
     answer.model = exchange.model
-    if asking.stream:
+    if asking.stream and ours in FORMATS:
         await _unfold(exchange, asking, answer, FORMATS[ours])
     else:
         body = asking.formats[ours].write_answer(answer, asking.request)
-        await exchange.respond(200, [_JSON], body)
-
-
-def family(name: str) -> Format:
-    """The format whose errors it has: OpenAI's, where it has none of its own."""
-    return FORMATS.get(_FAMILY.get(name, name), FORMATS["chat"])
+        # Of sound and of plain text; all else is JSON.
+        other: bytes = getattr(answer, "content_type", b"")
+        await exchange.respond(200, [(b"content-type", other) if other else _JSON], body)
 
 
 async def _fault(exchange: Exchange, attempt: Attempt, theirs: Format, ours: Format) -> None:

@@ -74,7 +74,10 @@ def read(body: bytes) -> Usage | None:
         return _openai(answer.usage)
     if answer.meta is not None and answer.meta.billed_units is not None:
         billed = answer.meta.billed_units
-        return Usage(billed.input_tokens, billed.output_tokens or 0, searches=billed.search_units)
+        tokens = billed.input_tokens
+        if tokens is None and billed.search_units is not None:
+            tokens = 0  # What is billed by the search is not billed by the token.
+        return Usage(tokens, billed.output_tokens or 0, searches=billed.search_units)
     return None
 
 

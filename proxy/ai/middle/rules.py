@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from proxy.ai.errors import ParameterUnsupported
-from proxy.ai.middle.embedding import EmbeddingRequest
 from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
 from proxy.ai.middle.request import Message, Request, Tool
 
@@ -67,13 +66,14 @@ def _add(notes: list[str], note: str) -> None:
         notes.append(note)
 
 
-def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
+def apply(request: Any, lacks: Mapping[str, Rule], notes: Notes) -> None:
     """Takes out of the request what the provider lacks, and what only another format can say.
 
-    Raises ParameterUnsupported.
+    ``request`` is of any operation: what its type has no field for is not looked at. Raises
+    ParameterUnsupported.
     """
     for name, rule in lacks.items():
-        value: Any = getattr(request, name)
+        value: Any = getattr(request, name, None)
         if value is None or value == [] or value == "" or value == _SAYS_NOTHING.get(name):
             continue
         notes.lacks(name, rule)
@@ -81,7 +81,7 @@ def apply(request: Request, lacks: Mapping[str, Rule], notes: Notes) -> None:
         setattr(request, name, empty)
 
 
-def foreign(request: Request | EmbeddingRequest, format: str, notes: Notes) -> None:  # noqa: A002
+def foreign(request: Any, format: str, notes: Notes) -> None:  # noqa: A002
     """Drops what only the client's format can say, where the provider speaks another.
 
     What a part or a tool has of it stays there, for nobody else to look at: it is but noted, as
@@ -92,7 +92,7 @@ def foreign(request: Request | EmbeddingRequest, format: str, notes: Notes) -> N
     _note(request.extra, notes)
     request.extra = {}
     if not isinstance(request, Request):
-        return  # Embeddings have neither tools nor messages.
+        return  # Only what generates has tools and messages.
     for tool in request.tools:
         _note_own(tool, notes)
     for message in request.messages:

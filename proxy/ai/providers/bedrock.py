@@ -1,4 +1,5 @@
-"""Amazon Bedrock: the Converse API, signed with AWS Signature Version 4.
+"""Amazon Bedrock: the Converse API, and InvokeModel for reranking, signed with AWS Signature
+Version 4.
 
 The credential is an API key of Bedrock's, sent as a Bearer token, or an access key id and a secret
 access key with a colon between (and a session token after another). Source: AWS's documentation,
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
 
 SERVICE = "bedrock"
 ANEW = True
+_FORMATS = {"chat": ("converse",), "rerank": ("bedrock_rerank",)}
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
-    return ("converse",) if operation == "chat" else ()
+    return _FORMATS.get(operation, ())
 
 
 def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bool) -> bytes:
     verb = "converse-stream" if stream else "converse"
+    if operation != "chat":
+        verb = "invoke"
     return f"{to.base}/model/{quote(model, safe='')}/{verb}".encode()
 
 

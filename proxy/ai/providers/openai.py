@@ -25,23 +25,35 @@ PATHS = {
     "transcriptions": "/audio/transcriptions",
     "translations": "/audio/translations",
     "moderations": "/moderations",
-    "rerank": "/rerank",
+    "jina_rerank": "/rerank",
+    "voyage_rerank": "/rerank",
 }
 """By format; of a format that only one operation has, by the operation."""
 
 _WITH_RESPONSES = frozenset({"openai", "openrouter", "xai", "groq", "vllm", "huggingface"})
 _COUNTS = "/responses/input_tokens"
+_ONLY = {"jina": ("embeddings", "rerank"), "voyage": ("embeddings", "rerank")}
+_NO_RERANK = frozenset(
+    ("openai", "mistral", "groq", "deepseek", "xai", "cerebras", "perplexity", "ollama", "github")
+)
 _WITH_BATCHES = frozenset({"openai", "groq", "vllm", "compatible"})
 _PASSED_ON = (b"accept", b"user-agent", b"openai-beta", b"idempotency-key")
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
-    if operation == "chat":
-        return ("chat", "responses") if to.preset.name in _WITH_RESPONSES else ("chat",)
+    kind = to.preset.name
+    if operation == "chat" and kind not in _ONLY:
+        return ("chat", "responses") if kind in _WITH_RESPONSES else ("chat",)
+    if operation not in _ONLY.get(kind, (operation,)):
+        return ()
+    if operation == "rerank":
+        if kind in _NO_RERANK:
+            return ()
+        return ("voyage_rerank",) if kind == "voyage" else ("jina_rerank",)
     if operation == "batches":
-        return ("batches",) if to.preset.name in _WITH_BATCHES else ()
+        return ("batches",) if kind in _WITH_BATCHES else ()
     if operation == "count":
-        return ("responses",) if to.preset.name == "openai" else ()
+        return ("responses",) if kind == "openai" else ()
     return (operation,) if operation in PATHS else ()
 
 

@@ -160,6 +160,17 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                 Provider(f"{wire}-1", f"Provider {wire}", wire, urls["first"], credential=sealed)
                 for wire in ("anthropic", "gemini", "vertex", "bedrock", "cohere")
             ),
+            *(
+                Provider(
+                    f"{kind}-1",
+                    f"Provider {kind}",
+                    "openai",
+                    f"{urls['first']}/v1",
+                    credential=sealed,
+                    preset=kind,
+                )
+                for kind in ("mistral", "voyage", "together")
+            ),
             Provider(
                 "openai-1",
                 "OpenAI",
@@ -190,11 +201,28 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("nova", ("bedrock-1", "nova-real:0")),
             model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
+            *_media(),
             model("waiting", ("first", "x"), api="waiting"),
             model("closed", ("first", "x"), api="closed"),
             model("small", ("first", "x"), api="small"),
         ),
         prompts=prompts,
+    )
+
+
+def _media() -> tuple[AIModel, ...]:
+    """Models that do other things than write."""
+    ranks = Prices(input=50_000, output=0, search=2_000_000)
+    ranking = {
+        "ranks": ("cohere-1", "rerank-v3.5"),
+        "ranks-at-jina": ("together-1", "rerank-real"),
+        "ranks-at-voyage": ("voyage-1", "rerank-2"),
+        "ranks-at-bedrock": ("bedrock-1", "cohere.rerank-v3-5:0"),
+        "ranks-at-openai": ("openai-1", "none"),
+    }
+    return tuple(
+        embedder(name, place, prices=ranks, abilities=("rerank",))
+        for name, place in ranking.items()
     )
 
 
@@ -252,8 +280,14 @@ def by_meaning(name: str, embedder: str, examples=WEATHER, *places) -> AIModel:
     return model(name, *places, routing=Routing(rules=(rule,)))
 
 
-def embedder(name: str, *places: tuple[str, str], api: str = "ai", prices=EMBEDDING) -> AIModel:
-    plain = model(name, *places, abilities=("embeddings",), api=api)
+def embedder(
+    name: str,
+    *places: tuple[str, str],
+    api: str = "ai",
+    prices=EMBEDDING,
+    abilities=("embeddings",),
+) -> AIModel:
+    plain = model(name, *places, abilities=abilities, api=api)
     return replace(
         plain,
         deployments=tuple(
