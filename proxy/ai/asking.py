@@ -10,7 +10,8 @@ from msgspec import structs
 from proxy.ai import passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
-from proxy.ai.formats import Simple, messages
+from proxy.ai.formats import Simple, chat, messages
+from proxy.ai.formats.chat.dialects import DIALECTS
 from proxy.ai.formats.gemini import count as gemini_count
 from proxy.ai.formats.operations import OPERATIONS, OWN
 from proxy.ai.forms import Form
@@ -123,5 +124,9 @@ class Asking:
         preset = deployment.provider.destination.preset
         rules.foreign(request, OWN.get(into, into), notes)
         rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)
-        body = format_.write_request(request, deployment.deployment.model, notes)
+        model = deployment.deployment.model
+        if into == chat.NAME and request.format != into:
+            body = chat.write_request(request, model, notes, DIALECTS.get(preset.name))
+        else:
+            body = format_.write_request(request, model, notes)
         return passing.renamed(body, preset) if preset.renames else body

@@ -10,11 +10,11 @@ dropped, or refused. What was done goes into the response's ``X-Hubpo-Dropped`` 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Literal
 
 from proxy.ai.errors import ParameterUnsupported
-from proxy.ai.middle.parts import Foreign, Part, Refusal, ToolResult
+from proxy.ai.middle.parts import Foreign, Media, Part, Refusal, Text, ToolCall, ToolResult
 from proxy.ai.middle.request import Message, Request, Tool
 
 Rule = Literal["drop", "refuse"]
@@ -26,6 +26,32 @@ _NOT_PLAIN = re.compile(r"[^ -~]")
 
 _SAYS_NOTHING: Mapping[str, Any] = {"n": 1, "logprobs": False, "top_logprobs": 0}
 """A parameter that is set to what holds anyway."""
+
+_WRONG_WITHOUT = frozenset(
+    (
+        "previous_response_id",
+        "conversation",
+        "prompt",
+        "background",
+        "cachedContent",
+        "web_search_options",
+        "mcp_servers",
+    )
+)
+"""What only one format can say and all of the answer depends on: conversations and prompts that a
+provider keeps, and tools that it runs. Refused by all other formats."""
+
+_IN_PARTS = frozenset(
+    (
+        "generationConfig",
+        "toolConfig",
+        "functionCallingConfig",
+        "thinkingConfig",
+        "inlineData",
+        "fileData",
+    )
+)
+"""Objects of which only some fields are left: a note names these."""
 
 
 class Notes:
@@ -89,7 +115,9 @@ def foreign(request: Any, format: str, notes: Notes) -> None:  # noqa: A002
     """
     if request.format == format:
         return
-    _note(request.extra, notes)
+    generates = isinstance(request, Request)
+    for name, value in request.extra.items():
+        _note(name, value, notes, "refuse" if generates and name in _WRONG_WITHOUT else "drop")
     request.extra = {}
     if not isinstance(request, Request):
         return  # Only what generates has tools and messages.
@@ -97,20 +125,79 @@ def foreign(request: Any, format: str, notes: Notes) -> None:  # noqa: A002
         _note_own(tool, notes)
     for message in request.messages:
         _note_own(message, notes)
-        for part in message.parts:
+        for part in _all_parts(message):
             _note_own(part, notes)
-            if isinstance(part, ToolResult):
-                for inner in part.parts:
-                    _note_own(inner, notes)
+            if isinstance(part, Foreign) and part.value.get("type") == "item_reference":
+                notes.lacks("item_reference", "refuse")
 
 
-def _note(extra: Mapping[str, Any], notes: Notes) -> None:
-    for name in extra:
-        notes.lacks(name)
+def _all_parts(message: Message) -> Iterator[Part]:
+    """Those in results of tools too."""
+    for part in message.parts:
+        yield part
+        if isinstance(part, ToolResult):
+            yield from part.parts
+
+
+def texts_only(message: Message, notes: Notes) -> list[Text]:
+    """Of a system message, for a provider that wants nothing else there."""
+    texts = [part for part in message.parts if isinstance(part, Text)]
+    for part in message.parts:
+        if not isinstance(part, Text):
+            notes.lacks(f"messages.system.{part.kind if isinstance(part, Media) else 'part'}")
+    return texts
+
+
+def unsaid(request: Request, lacks: Container[str], notes: Notes) -> None:
+    """Notes which of these the request says, for a provider that has no place for them: ``name`` of
+    a message, ``cache_control`` of anything, ``call_cache`` (that of a tool call), ``detail`` of
+    an image, ``file_name``, ``citations`` of a text, ``is_error`` of a result, and ``strict`` of a
+    tool."""
+    for tool in request.tools:
+        if tool.strict and "strict" in lacks:
+            notes.lacks("tools.strict")
+        if tool.cache and "cache_control" in lacks:
+            notes.lacks("tools.cache_control")
+    for message in request.messages:
+        if message.name and "name" in lacks:
+            notes.lacks("messages.name")
+        for part in _all_parts(message):
+            _unsaid_of(part, lacks, notes)
+
+
+def _unsaid_of(part: Part, lacks: Container[str], notes: Notes) -> None:
+    if isinstance(part, Text):
+        if part.citations and "citations" in lacks:
+            notes.lacks("messages.citations")
+    elif isinstance(part, Media):
+        if part.detail not in ("", "auto") and "detail" in lacks:
+            notes.lacks(f"messages.{part.kind}.detail")
+        if part.name and "file_name" in lacks:
+            notes.lacks("messages.file.name")
+    elif isinstance(part, ToolResult):
+        if part.failed and "is_error" in lacks:
+            notes.lacks("tool_result.is_error")
+    elif isinstance(part, ToolCall):
+        if part.cache and "call_cache" in lacks:
+            notes.lacks("tool_call.cache_control")
+    else:
+        return
+    if part.cache and "cache_control" in lacks:
+        notes.lacks("cache_control")
+
+
+def _note(name: str, value: Any, notes: Notes, rule: Rule = "drop") -> None:
+    """What is false or empty asks for nothing, so that it is not refused."""
+    if name in _IN_PARTS and isinstance(value, dict):
+        for inner in value:
+            notes.lacks(f"{name}.{inner}")
+    else:
+        notes.lacks(name, rule if value else "drop")
 
 
 def _note_own(of: Tool | Message | Part, notes: Notes) -> None:
     if isinstance(of, Refusal | Foreign) or of.extra is None:
         return
     for said in of.extra.values():
-        _note(said, notes)
+        for name, value in said.items():
+            _note(name, value, notes)

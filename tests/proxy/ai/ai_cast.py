@@ -179,6 +179,17 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                 credential=sealed,
                 preset="openai",
             ),
+            *(
+                Provider(
+                    f"{preset}-1",
+                    f"Provider {preset}",
+                    "openai",
+                    f"{urls['first']}/v1",
+                    credential=sealed,
+                    preset=preset,
+                )
+                for preset in ("deepseek", "openrouter")
+            ),
         ),
         models=(
             model("chat", ("sandbox", "sandbox-chat")),
@@ -195,6 +206,8 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("gemini", ("gemini-1", "gemini-real")),
             model("gemini-at-vertex", ("vertex-1", "gemini-real")),
             model("gpt-at-openai", ("openai-1", "gpt-real")),
+            model("deepseek", ("deepseek-1", "deepseek-real")),
+            model("claude-at-openrouter", ("openrouter-1", "claude-real")),
             model("counted-second", ("second", "gpt-real"), ("anthropic-1", "claude-real")),
             _batched("batched", ("first", "gpt-real")),
             _batched("batched-second", ("second", "gpt-second")),

@@ -242,3 +242,39 @@ def test_thoughts_that_another_provider_signed_are_not_sent_to_anthropic(web, pr
     assert told.status_code == 200, told.text
     assert b"hubpo:" not in provider.last.body
     assert b"Again." in provider.last.body
+
+
+def test_a_provider_of_openais_format_is_told_in_its_own_dialect(anthropic_sdk, provider):
+    provider.says(json.dumps(ANSWER).encode())
+    kept = [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]
+    thinks = {"type": "enabled", "budget_tokens": 2000}
+    top_k = {"top_k": 5}
+    asked = {"max_tokens": 5000, "system": kept, "messages": QUESTION, "thinking": thinks}
+    anthropic_sdk.messages.create(model="deepseek", extra_body=top_k, **asked)
+    told = json.loads(provider.last.body)
+    assert told["messages"][0] == {"role": "system", "content": "Be brief."}
+    assert told["thinking"] == thinks
+    assert "reasoning_effort" not in told
+    assert "top_k" not in told
+    anthropic_sdk.messages.create(model="claude-at-openrouter", extra_body=top_k, **asked)
+    told = json.loads(provider.last.body)
+    assert told["messages"][0]["content"] == kept
+    assert told["reasoning"] == {"max_tokens": 2000}
+    assert told["top_k"] == 5
+
+
+def test_openai_is_not_told_what_it_refuses(anthropic_sdk, provider):
+    provider.says(json.dumps(ANSWER).encode())
+    raw = anthropic_sdk.messages.with_raw_response.create(
+        model="gpt-at-openai", max_tokens=9, messages=QUESTION, extra_body={"top_k": 5}
+    )
+    assert "top_k" not in json.loads(provider.last.body)
+    assert raw.headers["x-hubpo-dropped"] == "top_k"
+
+
+def test_a_conversation_that_another_provider_keeps_is_refused(openai_sdk, provider):
+    with pytest.raises(openai.BadRequestError) as refused:
+        openai_sdk.responses.create(model="claude", input="And?", previous_response_id="resp_1")
+    assert refused.value.body["code"] == "parameter_unsupported"
+    assert refused.value.body["param"] == "previous_response_id"
+    assert not provider.asked

@@ -31,6 +31,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """Places in the prompt can be marked up to which it may be kept."""
     document_url: Literal["", "file_data", "document_url"] = ""
     """Where the address of a document is put."""
+    top_k: bool = True
+    """The parameter is known. It is none of OpenAI's."""
     tool_media: bool = False
     """The result of a tool may have images in it; else they follow in a user's message."""
 
@@ -44,8 +46,9 @@ OWN = Dialect(
 )
 """All that this format has: what a client that speaks it is answered in, or has said itself."""
 
-_OPENAI = Dialect(developer=True, thoughts="")
-_MISTRAL = Dialect(thoughts="content", document_url="document_url")
+_OPENAI = Dialect(developer=True, thoughts="", top_k=False)
+_MISTRAL = Dialect(thoughts="content", document_url="document_url", top_k=False)
+_FAST = Dialect(developer=True, thoughts="reasoning", top_k=False)
 _REASONING = Dialect(thoughts="reasoning")
 _ROUTER = Dialect(
     developer=True,
@@ -60,14 +63,15 @@ DIALECTS: dict[str, Dialect] = {
     "azure": _OPENAI,
     "github": _OPENAI,
     "mistral": _MISTRAL,
-    "groq": Dialect(developer=True, thoughts="reasoning"),
-    "cerebras": Dialect(developer=True, thoughts="reasoning"),
+    "groq": _FAST,
+    "cerebras": _FAST,
     "together": _REASONING,
     "ollama": _REASONING,
     "vllm": _REASONING,
     "perplexity": Dialect(thoughts=""),
-    "deepseek": Dialect(arrays=False, reasoning="thinking"),
-    "zai": Dialect(reasoning="thinking"),
+    "deepseek": Dialect(arrays=False, reasoning="thinking", top_k=False),
+    "xai": Dialect(top_k=False),
+    "zai": Dialect(reasoning="thinking", top_k=False),
     "openrouter": _ROUTER,
     "snowflake": _ROUTER,
 }

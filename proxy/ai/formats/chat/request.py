@@ -13,7 +13,7 @@ from proxy.ai.formats.chat.dialects import OWN, Dialect, Telling
 from proxy.ai.formats.chat.names import NAME
 from proxy.ai.formats.fields import Fields, encode, request_fields
 from proxy.ai.middle import OutputFormat, Reasoning, Request
-from proxy.ai.middle.rules import Notes
+from proxy.ai.middle.rules import Notes, unsaid
 
 _NESTED = ("stream_options", "reasoning", "thinking", "response_format")
 """Fields of which only a part may be unknown: ``extra`` then has that part's path."""
@@ -21,7 +21,6 @@ _NESTED = ("stream_options", "reasoning", "thinking", "response_format")
 _AS_IT_IS = (
     "temperature",
     "top_p",
-    "top_k",
     "n",
     "presence_penalty",
     "frequency_penalty",
@@ -33,7 +32,10 @@ _AS_IT_IS = (
 )
 """Written under the name that the middle form has for it, where it is not None."""
 
-_AS_IT_IS_UNLESS_EMPTY = ("stop", "modalities", "verbosity", "service_tier", "user")
+_AS_IT_IS_UNLESS_EMPTY = ("stop", "modalities", "verbosity", "user")
+
+_TIERS = {"standard_only": "default", "reserved": "default"}
+"""What others call tiers of this format."""
 
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
@@ -181,6 +183,18 @@ def write_request(
         value = getattr(request, name)
         if value:
             body[name] = value
+    if not own:
+        unsaid(request, ("citations", "call_cache"), notes)
+    if request.top_k is not None:
+        if dialect.top_k:
+            body["top_k"] = request.top_k
+        else:
+            notes.lacks("top_k")
+    if request.service_tier:
+        tier = _TIERS.get(request.service_tier, request.service_tier)
+        if tier != request.service_tier:
+            notes.maps("service_tier", tier)
+        body["service_tier"] = tier
     if request.max_tokens is not None:
         body["max_completion_tokens"] = request.max_tokens
     if request.seed is not None:

@@ -81,7 +81,7 @@ def write(request: Request, telling: Telling) -> dict[str, Any]:
     entries = []
     for tool in request.tools:
         if tool.foreign is not None and tool.format != NAME:
-            telling.notes.lacks(f"tools.{tool.name or 'foreign'}")
+            telling.notes.lacks(f"tools.{tool.name or 'foreign'}", "refuse")
         else:
             entries.append(_written(tool, telling))
     if entries:

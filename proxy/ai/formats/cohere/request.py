@@ -18,9 +18,17 @@ from proxy.ai.middle import (
     ToolChoice,
     ToolResult,
 )
-from proxy.ai.middle.rules import Notes
+from proxy.ai.middle.rules import Notes, unsaid
 
-_BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192, "high": 24576}
+_BUDGETS = {
+    "minimal": 512,
+    "low": 1024,
+    "medium": 8192,
+    "high": 24576,
+    "xhigh": 24576,
+    "max": 24576,
+}
+_UNSAID = ("name", "cache_control", "citations", "is_error")
 
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
@@ -101,6 +109,8 @@ def _read_output(fields: Fields) -> OutputFormat | None:
 
 def write_request(request: Request, model: str, notes: Notes) -> bytes:
     """Raises ParameterUnsupported."""
+    if request.format != FORMAT:
+        unsaid(request, _UNSAID, notes)
     body: Block = {"model": model, **request.extra}
     if request.stream:
         body["stream"] = True
@@ -153,7 +163,7 @@ def _written_tools(tools: list[Tool], notes: Notes) -> list[Block]:
             if tool.format == FORMAT:
                 told.append(tool.foreign)
             else:
-                notes.lacks(f"tool {tool.name}", "refuse")
+                notes.lacks(f"tools.{tool.name or 'foreign'}", "refuse")
             continue
         function: Block = {"name": tool.name}
         if tool.description:

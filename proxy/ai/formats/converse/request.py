@@ -12,15 +12,24 @@ from proxy.ai.middle import (
     OutputFormat,
     Reasoning,
     Request,
-    Text,
     Tool,
     ToolChoice,
 )
-from proxy.ai.middle.rules import Notes
+from proxy.ai.middle.rules import Notes, texts_only, unsaid
 
-_TIERS = {"auto": "default", "default": "default", "priority": "priority", "flex": "flex"}
+_TIERS = {
+    "auto": "default",
+    "default": "default",
+    "standard_only": "default",
+    "priority": "priority",
+    "flex": "flex",
+    "reserved": "reserved",
+}
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 2048, "medium": 8192, "high": 24576}
 _LEAST_BUDGET = 1024
+_NOVA_LEVELS = {"minimal": "low", "xhigh": "high", "max": "high"}
+_UNSAID = ("name", "detail", "citations")
+_JSON_ONLY = "Answer with one JSON object and nothing else."
 
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Request:
@@ -105,6 +114,8 @@ def _read_output(fields: Fields) -> OutputFormat | None:
 def write_request(request: Request, model: str, notes: Notes) -> bytes:
     """Raises ParameterUnsupported."""
     own = request.format == FORMAT
+    if not own:
+        unsaid(request, _UNSAID, notes)
     skipped = ("inferenceConfig", "toolConfig")
     body: Block = {name: value for name, value in request.extra.items() if name not in skipped}
     system, messages = _messages(request, notes, own=own)
@@ -126,7 +137,11 @@ def write_request(request: Request, model: str, notes: Notes) -> bytes:
     if request.metadata:
         body["requestMetadata"] = {name: str(value) for name, value in request.metadata.items()}
     if request.service_tier:
-        body["serviceTier"] = {"type": _TIERS.get(request.service_tier, request.service_tier)}
+        tier = request.service_tier if own else _TIERS.get(request.service_tier)
+        if tier is None:
+            notes.lacks("service_tier")
+        else:
+            body["serviceTier"] = {"type": tier}
     more = _additional(request, model, notes)
     if more:
         body["additionalModelRequestFields"] = more | body.get("additionalModelRequestFields", {})
@@ -141,8 +156,8 @@ def _messages(request: Request, notes: Notes, *, own: bool) -> tuple[list[Block]
         if message.role in ("system", "developer"):
             if messages:
                 notes.maps("system message", "system")
-            texts = message.parts if own else [p for p in message.parts if isinstance(p, Text)]
-            system += blocks.write_all(list(texts), notes, own=own)
+            parts = message.parts if own else texts_only(message, notes)
+            system += blocks.write_all(list(parts), notes, own=own)
             continue
         content = blocks.write_all(message.parts, notes, own=own)
         if not content and not own:
@@ -162,7 +177,7 @@ def _write_tools(request: Request, body: Block, notes: Notes) -> None:
             if tool.format == FORMAT:
                 tools.append(tool.foreign)
             else:
-                notes.lacks(f"tool {tool.name}", "refuse")
+                notes.lacks(f"tools.{tool.name or 'foreign'}", "refuse")
             continue
         spec: Block = {"name": tool.name}
         if tool.description:
@@ -200,7 +215,8 @@ def _write_output(request: Request, body: Block, notes: Notes) -> None:
     if output is None or output.kind == "text":
         return
     if output.schema is None:
-        notes.lacks("output")
+        notes.maps("output", "an instruction")
+        body["system"] = [*body.get("system", []), {"text": _JSON_ONLY}]
         return
     schema: Block = {"schema": encode(output.schema).decode(), "name": output.name or "answer"}
     if output.description:
@@ -234,9 +250,15 @@ def _reasoning(reasoning: Reasoning, model: str, notes: Notes) -> Block:
         notes.maps("reasoning", f"budget_tokens {budget}")
         return {"thinking": {"type": "enabled", "budget_tokens": budget}}
     if "nova" in model:
-        kind = "enabled" if reasoning.on else "disabled"
-        level = effort if effort in ("low", "medium", "high") else "medium"
-        return {"reasoningConfig": {"type": kind, "maxReasoningEffort": level}}
+        if not reasoning.on or effort == "none":
+            return {"reasoningConfig": {"type": "disabled"}}
+        level = _NOVA_LEVELS.get(effort, effort)
+        if not reasoning.effort and reasoning.budget is not None:
+            known = [name for name, tokens in _BUDGETS.items() if tokens >= reasoning.budget]
+            level = _NOVA_LEVELS.get(known[0], known[0]) if known else "high"
+        if level != reasoning.effort:
+            notes.maps("reasoning", f"maxReasoningEffort {level}")
+        return {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": level}}
     if "gpt-oss" in model or "deepseek" in model or "qwen" in model:
         return {"reasoning_effort": effort}
     notes.lacks("reasoning")

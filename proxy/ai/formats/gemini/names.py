@@ -34,6 +34,11 @@ REASONS: dict[Finish, str] = {
 }
 
 
+def own(rest: dict[str, Any]) -> dict[str, Any] | None:
+    """``extra`` of a part, a message or a tool."""
+    return {FORMAT: rest} if rest else None
+
+
 def camel(name: str) -> str:
     head, *others = name.split("_")
     return head + "".join(other[:1].upper() + other[1:] for other in others) if others else name

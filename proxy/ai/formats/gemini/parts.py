@@ -10,7 +10,7 @@ import msgspec
 from proxy.ai.errors import ParameterUnsupported
 from proxy.ai.formats import data_url
 from proxy.ai.formats.fields import Fields, encode
-from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, inner
+from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, inner, own
 from proxy.ai.middle import (
     Foreign,
     Media,
@@ -67,6 +67,7 @@ def _call(fields: Fields, signature: str, call_id: str) -> ToolCall:
         name=call.text("name"),
         arguments="{}" if arguments is None else encode(arguments).decode(),
         signature=signature,
+        extra=own(call.rest()),
     )
 
 
@@ -75,19 +76,21 @@ def _result(fields: Fields, call_id: str) -> ToolResult:
     assert result is not None
     response = result.take("response")
     parts: list[Part] = []
-    extra = None
+    kept: dict[str, Any] = {}
     texts = _texts(response)
     if texts is not None:
         parts = [Text(text) for text in texts]
     elif response is not None:
         parts = [Text(encode(response).decode())]
-        extra = {FORMAT: {"response": response}}
+        kept = {"response": response}
     for more in result.items("parts"):
         part = read(result.at(camelled(more), "parts"), call_id)
         if isinstance(part, Media | Text):
             parts.append(part)
     failed = type(response) is dict and "error" in response
-    return ToolResult(result.text("id") or call_id, parts, result.text("name"), failed, extra=extra)
+    known, name = result.text("id") or call_id, result.text("name")
+    extra = own(result.rest() | kept)
+    return ToolResult(known, parts, name, failed, extra=extra)
 
 
 def _texts(response: Any) -> list[str] | None:
@@ -109,19 +112,24 @@ def _media(fields: Fields, name: str, signature: str) -> Media:
     else:
         media.url = blob.text("fileUri")
     rest = fields.rest() | ({"thoughtSignature": signature} if signature else {})
-    media.extra = {FORMAT: rest} if rest else None
+    media.extra = own(rest | ({name: blob.rest()} if blob.rest() else {}))
     return media
 
 
 # Written
 
 
+def _owned(part: Part) -> dict[str, Any]:
+    extra = None if isinstance(part, Refusal | Foreign) else part.extra
+    found: dict[str, Any] = (extra or {}).get(FORMAT, {})
+    return found
+
+
 def write(part: Part, notes: Notes, names: dict[str, str], *, sign: bool = False) -> Told | None:
     """None where the part cannot be said; ``notes`` are told. ``names``: of tools by the id of a
     call. ``sign``: calls without a signature are given the one that Google overlooks."""
     if isinstance(part, Text):
-        own = (part.extra or {}).get(FORMAT, {})
-        return {"text": part.text, **own}
+        return {"text": part.text, **_owned(part)}
     if isinstance(part, ToolCall):
         return _written_call(part, sign)
     if isinstance(part, ToolResult):
@@ -142,6 +150,7 @@ def _written_call(part: ToolCall, sign: bool) -> dict[str, Any]:
     call: dict[str, Any] = {"name": part.name, "args": arguments(part)}
     if part.id and not part.id.startswith(MADE):
         call["id"] = part.id
+    call |= _owned(part)
     written: dict[str, Any] = {"functionCall": call}
     if part.signature or sign:
         written["thoughtSignature"] = part.signature or SKIP
@@ -160,10 +169,10 @@ def arguments(part: ToolCall) -> Any:
 
 
 def _written_result(part: ToolResult, notes: Notes, names: dict[str, str]) -> dict[str, Any]:
-    own = (part.extra or {}).get(FORMAT, {})
+    more = dict(_owned(part))
     texts = [piece.text for piece in part.parts if isinstance(piece, Text)]
     said_text: Any = texts[0] if len(texts) == 1 else texts
-    response = own.get("response")
+    response = more.pop("response", None)
     if response is None:
         response = {"error" if part.failed else "result": said_text}
     said: dict[str, Any] = {"name": part.name or names.get(part.call_id, ""), "response": response}
@@ -173,17 +182,15 @@ def _written_result(part: ToolResult, notes: Notes, names: dict[str, str]) -> di
     shown = [piece for piece in media if piece is not None]
     if shown:
         said["parts"] = shown
-    return {"functionResponse": said}
+    return {"functionResponse": said | more}
 
 
 def _written_media(part: Media, notes: Notes) -> dict[str, Any] | None:
-    own = (part.extra or {}).get(FORMAT, {})
-    if part.text:
-        data = b64encode(part.text.encode()).decode()
-        return {"inlineData": {"mimeType": part.media_type or "text/plain", "data": data}, **own}
-    if part.data:
-        media_type = part.media_type or _usual(part)
-        return {"inlineData": {"mimeType": media_type, "data": part.data}, **own}
+    more = dict(_owned(part))
+    if part.text or part.data:
+        media_type = part.media_type or ("text/plain" if part.text else _usual(part))
+        data = part.data or b64encode(part.text.encode()).decode()
+        return {"inlineData": _with({"mimeType": media_type, "data": data}, more), **more}
     address = part.url or (part.id if part.id.startswith(("https://", "gs://", "files/")) else "")
     if not address:
         raise ParameterUnsupported("a file of another provider's", notes.where)
@@ -191,7 +198,12 @@ def _written_media(part: Media, notes: Notes) -> dict[str, Any] | None:
     media_type = part.media_type or data_url.guessed(address.partition("?")[0], "")
     if media_type:
         where["mimeType"] = media_type
-    return {"fileData": where, **own}
+    return {"fileData": _with(where, more), **more}
+
+
+def _with(blob: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """With what only this format says of the blob, which is taken out of ``more``."""
+    return blob | (more.pop("inlineData", None) or more.pop("fileData", None) or {})
 
 
 def _usual(part: Media) -> str:

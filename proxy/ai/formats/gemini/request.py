@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from proxy.ai.formats.fields import Fields, decode, wrong_request
 from proxy.ai.formats.gemini import parts
-from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, each, inner, plain_schema
+from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, each, inner, own, plain_schema
 from proxy.ai.middle import (
     Message,
     OutputFormat,
     Part,
     Reasoning,
     Request,
-    Text,
     Tool,
     ToolCall,
     ToolChoice,
@@ -21,6 +20,10 @@ from proxy.ai.middle import (
 )
 
 _MODES = {"AUTO": "auto", "NONE": "none", "ANY": "required", "VALIDATED": "auto"}
+_ROLES: dict[str, Literal["system", "user", "assistant"]] = {
+    "model": "assistant",
+    "system": "system",
+}
 _LEVELS = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 
 
@@ -34,20 +37,15 @@ def read(fields: Fields, model: str, *, stream: bool) -> Request:
     request = Request(format=FORMAT, model=model, messages=[], stream=stream)
     system = inner(fields, "systemInstruction")
     if system is not None:
-        said = [part for part in _parts(system, _Calls()) if isinstance(part, Text)]
-        request.messages.append(Message("system", list(said)))
+        said = _parts(system, _Calls())
+        system.take("role")
+        request.messages.append(Message("system", said, extra=own(system.rest())))
     calls = _Calls()
     for content in each(fields, "contents"):
         role = content.text("role")
         found = _parts(content, calls)
-        rest = content.rest()
-        request.messages.append(
-            Message(
-                "assistant" if role == "model" else "user",
-                found,
-                extra={FORMAT: rest} if rest else None,
-            )
-        )
+        said_by = _ROLES.get(role, "user")
+        request.messages.append(Message(said_by, found, extra=own(content.rest())))
     _tools(fields, request)
     _generation(fields, request)
     for name, value in fields.rest().items():
@@ -107,11 +105,13 @@ def _tools(fields: Fields, request: Request) -> None:
             request.tool_choice = ToolChoice("one", allowed[0])
         elif mode in _MODES:
             request.tool_choice = ToolChoice(_MODES[mode])  # type: ignore[arg-type]
-        if mode == "VALIDATED" or len(allowed) > 1:
-            request.extra["functionCallingConfig"] = {
-                "mode": mode,
-                **({"allowedFunctionNames": allowed} if allowed else {}),
-            }
+        rest = calling.rest()
+        if mode == "VALIDATED":
+            rest["mode"] = mode
+        if allowed and (mode != "ANY" or len(allowed) > 1):
+            rest["allowedFunctionNames"] = allowed
+        if rest:
+            request.extra["functionCallingConfig"] = rest
     rest = config.rest()
     if rest:
         request.extra["toolConfig"] = rest
@@ -123,7 +123,7 @@ def _tool(declared: Fields) -> Tool:
         schema = plain_schema(declared.take("parameters"))
     tool = Tool(name=declared.text("name"), description=declared.text("description"), schema=schema)
     rest = declared.rest()
-    tool.extra = {FORMAT: rest} if rest else None
+    tool.extra = own(rest)
     return tool
 
 
@@ -143,22 +143,29 @@ def _generation(fields: Fields, request: Request) -> None:
     request.logprobs = config.flag("responseLogprobs")
     request.top_logprobs = config.whole("logprobs")
     request.modalities = [name.lower() for name in config.texts("responseModalities")]
-    request.output = _output(config)
-    request.reasoning = _reasoning(config)
+    request.output = _output(config, request.extra)
+    thinking = inner(config, "thinkingConfig")
+    if thinking is not None:
+        request.reasoning = _reasoning(thinking)
+        if thinking.rest():
+            request.extra["thinkingConfig"] = thinking.rest()
     rest = config.rest()
     if rest:
-        request.extra["generationConfig"] = rest
+        request.extra["generationConfig"] = request.extra.get("generationConfig", {}) | rest
 
 
 def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _output(config: Fields) -> OutputFormat | None:
+def _output(config: Fields, extra: dict[str, Any]) -> OutputFormat | None:
+    """One of several words (``text/x.enum``) is a JSON string to all other formats."""
     kind = config.text("responseMimeType")
     schema: Any = config.take("responseJsonSchema")
     if schema is None:
         schema = plain_schema(config.take("responseSchema"))
+    if kind == "text/x.enum":
+        extra["generationConfig"] = {"responseMimeType": kind}
     if type(schema) is dict:
         return OutputFormat("schema", "response", schema=schema)
     if kind == "application/json":
@@ -166,12 +173,12 @@ def _output(config: Fields) -> OutputFormat | None:
     return OutputFormat("text") if kind == "text/plain" else None
 
 
-def _reasoning(config: Fields) -> Reasoning | None:
-    thinking = inner(config, "thinkingConfig")
-    if thinking is None:
-        return None
+def _reasoning(thinking: Fields) -> Reasoning | None:
+    """None where nothing is said of it: the fields of others are left, and false asks nothing."""
     budget, level = thinking.whole("thinkingBudget"), thinking.text("thinkingLevel").upper()
     shown = thinking.flag("includeThoughts")
+    if budget is None and not level and not shown:
+        return None
     reasoning = Reasoning(effort=_LEVELS.get(level, ""), summary="auto" if shown else "")
     if budget == 0:
         reasoning.on = False

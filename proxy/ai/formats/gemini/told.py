@@ -7,8 +7,8 @@ from typing import Any
 from proxy.ai.formats.fields import encode
 from proxy.ai.formats.gemini import parts
 from proxy.ai.formats.gemini.names import FORMAT
-from proxy.ai.middle import Message, Part, Request, Text, Thinking, Tool, ToolCall
-from proxy.ai.middle.rules import Notes
+from proxy.ai.middle import Message, Part, Request, Thinking, Tool, ToolCall
+from proxy.ai.middle.rules import Notes, texts_only, unsaid
 
 _LEVELS = {
     "none": "MINIMAL",
@@ -24,7 +24,8 @@ _BUDGETS = {"none": 0, "minimal": 512, "low": 1024, "medium": 8192, "high": 2457
 _MOST_BUDGET = 24576
 
 Told = dict[str, Any]
-_OWN = ("functionCallingConfig", "toolConfig", "generationConfig")
+_OWN = ("functionCallingConfig", "toolConfig", "generationConfig", "thinkingConfig")
+_UNSAID = ("name", "cache_control", "detail", "file_name", "citations", "strict")
 
 
 def write_request(request: Request, model: str, notes: Notes) -> bytes:
@@ -36,6 +37,8 @@ def told(request: Request, model: str, notes: Notes) -> Told:
     body: dict[str, Any] = {
         name: value for name, value in request.extra.items() if name not in _OWN
     }
+    if request.format != FORMAT:
+        unsaid(request, _UNSAID, notes)
     system, contents = _contents(request, model, notes)
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -68,7 +71,10 @@ def _contents(request: Request, model: str, notes: Notes) -> tuple[list[Told], l
         if message.role in ("system", "developer"):
             if contents:
                 notes.maps("system message", "systemInstruction")
-            system += [{"text": part.text} for part in message.parts if isinstance(part, Text)]
+            if request.format == FORMAT:
+                system += _written(message, request, notes, names, sign)
+                continue
+            system += [{"text": text.text} for text in texts_only(message, notes)]
             continue
         written = _written(message, request, notes, names, sign)
         role = "model" if message.role == "assistant" else "user"
@@ -108,7 +114,7 @@ def _tools(tools: list[Tool], notes: Notes) -> list[Told]:
             if tool.format == FORMAT:
                 entries.append(tool.foreign)
             else:
-                notes.lacks(f"tool {tool.name}", "refuse")
+                notes.lacks(f"tools.{tool.name or 'foreign'}", "refuse")
             continue
         told: dict[str, Any] = {"name": tool.name, **(tool.extra or {}).get(FORMAT, {})}
         if tool.description:
@@ -127,16 +133,15 @@ def _tools(tools: list[Tool], notes: Notes) -> list[Told]:
 
 def _tool_config(request: Request) -> dict[str, Any]:
     config: dict[str, Any] = dict(request.extra.get("toolConfig", {}))
-    own = request.extra.get("functionCallingConfig")
+    own = request.extra.get("functionCallingConfig", {})
     choice = request.tool_choice
-    if own:
-        config["functionCallingConfig"] = own
-    elif choice is not None:
-        mode = {"auto": "AUTO", "none": "NONE"}.get(choice.kind, "ANY")
-        calling: dict[str, Any] = {"mode": mode}
+    calling: dict[str, Any] = {}
+    if choice is not None:
+        calling["mode"] = {"auto": "AUTO", "none": "NONE"}.get(choice.kind, "ANY")
         if choice.kind == "one":
             calling["allowedFunctionNames"] = [choice.name]
-        config["functionCallingConfig"] = calling
+    if calling or own:
+        config["functionCallingConfig"] = calling | own
     return config
 
 
@@ -161,10 +166,15 @@ def _generation(request: Request, model: str, notes: Notes) -> dict[str, Any]:
         config["responseJsonSchema"] = output.schema if output.kind == "schema" else None
     elif output is not None:
         config["responseMimeType"] = "text/plain"
-    config["thinkingConfig"] = _thinking(request, model, notes)
+    thinking = request.extra.get("thinkingConfig")
+    config["thinkingConfig"] = _thinking(request, model, notes) or thinking
+    if thinking and request.reasoning is not None:
+        config["thinkingConfig"] |= thinking
     if request.audio is not None and request.audio.get("voice"):
         voice = {"prebuiltVoiceConfig": {"voiceName": request.audio["voice"]}}
         config["speechConfig"] = {"voiceConfig": voice}
+        for name in request.audio.keys() - {"voice"}:
+            notes.lacks(f"audio.{name}")
     told = {name: value for name, value in config.items() if value is not None}
     own: dict[str, Any] = request.extra.get("generationConfig", {})
     return told | own

@@ -171,7 +171,7 @@ def _known(tool: Tool, model: Model, notes: Notes) -> list[dict[str, Any]]:
     if tool.foreign is not None:
         if tool.format == NAME:
             return [tool.foreign]
-        notes.lacks(f"tools.{tool.foreign.get('type') or tool.name}")
+        notes.lacks(f"tools.{tool.foreign.get('type') or tool.name}", "refuse")
         return []
     written = _tool(tool)
     written.pop("strict", None)

@@ -76,7 +76,7 @@ def write(request: Request, notes: Notes) -> dict[str, Any]:
     entries = []
     for tool in request.tools:
         if tool.foreign is not None and tool.format != NAME:
-            notes.lacks(f"tools.{tool.name or 'foreign'}")
+            notes.lacks(f"tools.{tool.name or 'foreign'}", "refuse")
             continue
         if tool.cache:
             notes.lacks("tools.cache_control")
