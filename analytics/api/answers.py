@@ -155,7 +155,8 @@ class RecordOut(serializers.ModelSerializer):
         "that is not known.",
     )
     routed = serializers.CharField(
-        help_text="Why the model's deployment was chosen, and which failed before it."
+        help_text="Why the model's deployment was chosen, which were passed over for it and "
+        "which failed before."
     )
     adapted = serializers.CharField(
         help_text="What the provider could not be told as the client asked it."

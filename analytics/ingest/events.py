@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from analytics.models.rollups import NOTHING
-from contract.usage import UsageEvent, decode
+from contract.usage import LONGEST_ROUTED, UsageEvent, decode
 
 MOST = 1 << 48
 """No count of bytes, tokens, microseconds or micro-units is larger: what is, is nonsense."""
@@ -46,7 +46,7 @@ _NO_TOKENS = "\t".join([r"\N"] * 5)
 _NO_AI = "\t\t\\N\t\\N"
 
 LONGEST_NOTE = 200
-"""Characters of ``routed`` and ``adapted``."""
+"""Characters of ``adapted``."""
 
 
 class Unusable(ValueError):
@@ -201,7 +201,7 @@ def _ai(event: UsageEvent) -> str:
     _checked(written or 0, abs(saved or 0))
     numbers = [r"\N" if number is None else str(number) for number in (written, saved)]
     return "\t".join(
-        [escaped(event.routed[:LONGEST_NOTE]), escaped(event.adapted[:LONGEST_NOTE]), *numbers]
+        [escaped(event.routed[:LONGEST_ROUTED]), escaped(event.adapted[:LONGEST_NOTE]), *numbers]
     )
 
 

@@ -26,6 +26,8 @@ NOT_COUNTED = frozenset(
 """Error codes of calls that had a plan, or needed none, and were refused before limits on calls
 counted them. Whoever sums records up to know what such a limit has counted leaves them out."""
 
+LONGEST_ROUTED = 500
+
 
 class UsageEvent(Struct, frozen=True, array_like=True):
     id: str
@@ -76,7 +78,8 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     end_user: str = ""
     """``keys.user_digest`` of whom it was made for, where a limit for each end user applies."""
     routed: str = ""
-    """Why the model's deployment was chosen, and which failed before; at most 200 characters."""
+    """Why the model's deployment was chosen, which were passed over for it and which failed before;
+    at most ``LONGEST_ROUTED`` characters."""
     adapted: str = ""
     """What the provider could not be told as the client asked it; at most 200 characters."""
     cache_write_tokens: int | None = None

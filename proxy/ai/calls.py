@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from contract.snapshot import Breaker
+from contract.usage import LONGEST_ROUTED
 from proxy.ai import choose, sending
 from proxy.ai.cost import cost_micros, saved_micros, sum_micros
 from proxy.ai.errors import (
@@ -214,7 +215,7 @@ def _enter(exchange: Exchange, candidate: Candidate, passed: list[str]) -> None:
     exchange.provider_id = candidate.deployment.provider.id
     exchange.deployment_id = candidate.deployment.id
     why = f"{candidate.why} after {', '.join(passed)}" if passed else candidate.why
-    exchange.routed = why[:200]
+    exchange.routed = (why + candidate.over)[:LONGEST_ROUTED]
     if EXPLAIN in exchange.headers:
         provider = candidate.deployment.provider.provider.name
         where = f"{provider} ({candidate.deployment.deployment.model}): {exchange.routed}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
+from contract.usage import LONGEST_ROUTED
 from proxy.ai import cost
 from proxy.ai.asking import Asking, Told
 from proxy.ai.calls import account, failed, field, first_of, note_saving
@@ -158,10 +159,10 @@ class Carried(Joined):
         told = f"{before[2]}; {name} broke off ({code})"
         if following is None:
             exchange.provider_id, exchange.deployment_id, _ = before
-            exchange.routed = f"{told}, nobody carried on"[:200]
+            exchange.routed = f"{told}, nobody carried on"[:LONGEST_ROUTED]
             return False
         other = following.deployment.provider.provider.name
-        exchange.routed = f"{told}, carried on by {other}: {exchange.routed}"[:200]
+        exchange.routed = f"{told}, carried on by {other}: {exchange.routed}"[:LONGEST_ROUTED]
         self._paid = attempt.deployment.prices
         attempt.hand_over(following)
         self.go_on(FORMATS[following.told.format].reader(), following.told.body)

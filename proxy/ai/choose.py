@@ -9,21 +9,19 @@ in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from random import randrange
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from contract import routing
-from proxy.ai import traits
+from proxy.ai import reasons, traits
 from proxy.ai.estimate import Estimate, input_tokens, output_tokens
 from proxy.ai.meaning import Untold
-from proxy.balance import sequence
+from proxy.ai.strategies import ordered, turns
 
 if TYPE_CHECKING:
     from proxy.ai.asking import Asking
     from proxy.ai.middle import Request
     from proxy.ai.runtime import DeploymentRuntime, ModelRuntime
-    from proxy.ai.track import Track
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
     from proxy.runtime import TenantRuntime
@@ -32,28 +30,37 @@ MOST_MODELS = 8
 """Models that one call may come to through rules and fallbacks."""
 _GENERATES = ("chat", "count")
 """Operations whose requests say what a model is to answer: counting goes where that would."""
-_SPENT = " (its rate limit is used up)"
+_SPENT = f" ({reasons.SPENT})"
 
 
 class Candidate(NamedTuple):
-    """``why`` is told in the usage record and, on request, in the answer's head."""
+    """``why``, and what was passed over for it (``over``), are told in the usage record and, on
+    request, in the answer's head."""
 
     model: ModelRuntime
     deployment: DeploymentRuntime
     why: str
+    over: str = ""
 
 
 class Wants:
     """What a call needs of a deployment. Read from the request where it can be."""
 
-    __slots__ = ("contents", "estimate", "meant", "note", "request", "schema", "text")
+    __slots__ = (
+        *("_complexity", "_language", "alike", "contents", "estimate", "meant", "note", "request"),
+        *("schema", "text"),
+    )
 
     def __init__(self, asking: Asking) -> None:
         self.estimate = _estimate(asking)
         self.meant: dict[routing.Condition, int] = {}
         """How near in meaning it is to the examples of those conditions where that was told."""
+        self.alike: dict[routing.Condition, int] = {}
+        """How near in words, as far as that was looked at."""
         self.note = ""
         """What is to be said of that, with ``; `` behind it."""
+        self._complexity: int | None = None
+        self._language: str | None = None
         self.text = ""
         self.contents: set[str] = set()
         self.schema = False
@@ -63,6 +70,33 @@ class Wants:
             self.text = traits.question(request)
             self.contents = traits.contents(request, self.text)
             self.schema = request.output is not None and request.output.kind == "schema"
+
+    @property
+    def complexity(self) -> int:
+        if self._complexity is None:
+            request = self.request
+            self._complexity = traits.complexity(request, self.text) if request else 0
+        return self._complexity
+
+    @property
+    def language(self) -> str:
+        if self._language is None:
+            self._language = traits.language(self.text)
+        return self._language
+
+    def near(self, condition: routing.Condition) -> int:
+        """How much alike an example it is, 0 to 100: in meaning where that was told."""
+        if condition in self.meant:
+            return self.meant[condition]
+        near = self.alike.get(condition)
+        if near is None:
+            near = 0
+            for value in condition.values:
+                near = max(near, traits.likeness(self.text, value))
+                if near >= condition.least:
+                    break
+            self.alike[condition] = near
+        return near
 
     def abilities(self) -> set[str]:
         named = {"images": "vision", "audio": "audio", "files": "files", "tools": "tools"}
@@ -89,7 +123,8 @@ def candidates(
     if not model.plain:
         return _chosen(exchange, gateway, model, asking, wants)
     if len(model.order) == 1 and not gateway.health.circuits:
-        return (Candidate(model, model.order[0], "weighted"),)
+        only = model.order[0]
+        return (Candidate(model, only, only.turn, only.over),)
     return _plain(gateway, model, asking)
 
 
@@ -105,9 +140,29 @@ def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Ca
         if several and gateway.track.exhausted(deployment.deployment, asking.tokens):
             spent.append(deployment)
         else:
-            yield Candidate(model, deployment, "weighted")
-    for deployment in spent:
-        yield Candidate(model, deployment, "weighted" + _SPENT)
+            over = _not_now(gateway, model, tried, spent) if several else ""
+            yield Candidate(model, deployment, deployment.turn, over)
+    for position, deployment in enumerate(spent, start=1):
+        over = _not_now(gateway, model, tried, spent[position:])
+        yield Candidate(model, deployment, deployment.turn + _SPENT, over)
+
+
+def _not_now(
+    gateway: Gateway, model: ModelRuntime, tried: list[str], spent: list[DeploymentRuntime]
+) -> str:
+    """What was passed over for the last of ``tried``, where turns are taken by weight."""
+    if len(tried) == 1 and not gateway.health.circuits:
+        for one in model.deployments:
+            if one.id == tried[0]:
+                return one.over
+
+    def because(one: DeploymentRuntime) -> str:
+        if one in spent:
+            return reasons.SPENT
+        return turns(one, model.deployments) + reasons.ill(one, gateway.health)
+
+    left = [one for one in model.deployments if one in spent or one.id not in tried]
+    return reasons.passed_over(left, because)
 
 
 def _chosen(
@@ -122,23 +177,33 @@ def _chosen(
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
     wants = wants or Wants(asking)
     asking.tokens = wants.estimate.tokens
-    left = [(model, why_it)]
+    left = [(model, why_it, "")]
     tried: set[str] = set()
     while left and len(tried) < MOST_MODELS:
-        current, how = left.pop(0)
+        current, how, missed = left.pop(0)
         if current.id in tried:
             continue
         tried.add(current.id)
-        rule = _rule(exchange, current, wants)
-        if rule is not None and rule.model_id in tenant.models_by_id:
-            left.insert(0, (tenant.models_by_id[rule.model_id], f"{how}rule '{rule.name}'; "))
-            continue
-        why = f"{how}rule '{rule.name}'; " if rule is not None else how
-        for deployment, reason in _ordered(gateway, current, rule, wants, asking):
-            yield Candidate(current, deployment, wants.note + why + reason)
+        rule, others = _rule(exchange, current, wants)
+        if others:
+            missed += f"; rules of {current.name} that did not hold: {reasons.listed(others)}"
+        if rule is not None:
+            how += f"rule '{rule.name}' ({_because(rule, exchange, wants)})"
+            if rule.model_id in tenant.models_by_id:
+                other = tenant.models_by_id[rule.model_id]
+                how += f" asks {other.name} in place of {current.name}; "
+                left.insert(0, (other, how, missed))
+                continue
+            how += "; "
+        fit, unfit = _split(current, rule, wants)
+        for deployment, reason, over in _ordered(gateway, current, fit, unfit, wants):
+            yield Candidate(current, deployment, f"{wants.note}{how}{reason}", over + missed)
+        why = f"fallback of {current.name}; "
+        if not fit and unfit:
+            why = f"fallback of {current.name}, of which none fits{_told(current, unfit)}; "
         for fallback in current.model.routing.fallbacks:
             if fallback in tenant.models_by_id:
-                left.append((tenant.models_by_id[fallback], f"fallback of {current.name}; "))
+                left.append((tenant.models_by_id[fallback], why, ""))
 
 
 class Weighed:
@@ -206,25 +271,61 @@ class Weighed:
 # Rules
 
 
-def _rule(exchange: Exchange, model: ModelRuntime, wants: Wants) -> routing.Rule | None:
+def _rule(
+    exchange: Exchange, model: ModelRuntime, wants: Wants
+) -> tuple[routing.Rule | None, list[str]]:
+    """The one that holds, and the names of those before it."""
+    missed: list[str] = []
     for rule in model.model.routing.rules:
         if all(_holds(condition, exchange, wants) for condition in rule.conditions):
-            return rule
-    return None
+            return rule, missed
+        missed.append(rule.name + _how_near(rule, wants))
+    return None, missed
+
+
+def _how_near(rule: routing.Rule, wants: Wants) -> str:
+    """Of a rule that did not hold, how near it came in likeness where that was looked at."""
+    for condition in rule.conditions:
+        if condition in wants.meant or condition in wants.alike:
+            return f" ({wants.near(condition)} % alike)"
+    return ""
+
+
+def _because(rule: routing.Rule, exchange: Exchange, wants: Wants) -> str:
+    """What the call has that each of its conditions asks for. What clients say in headers and
+    metadata is not repeated: it may be secret."""
+    return ", ".join(_found(one, exchange, wants) for one in rule.conditions) or "always"
+
+
+def _found(condition: routing.Condition, exchange: Exchange, wants: Wants) -> str:
+    subject = condition.subject
+    if subject in ("header", "metadata"):
+        return f"{subject} {condition.name}"
+    if subject == "prompt_tokens":
+        return f"prompt estimated at {wants.estimate.input_tokens} tokens"
+    if subject == "complexity":
+        return f"complexity {wants.complexity}"
+    if subject == "similarity":
+        return f"{wants.near(condition)} % alike"
+    if subject == "stream":
+        return "stream" if condition.values == ("true",) else "no stream"
+    found = _values(condition, exchange, wants)
+    if subject == "content":
+        named = found.intersection(condition.values)
+        return ", ".join(sorted(named) or [f"no {value}" for value in condition.values])
+    return f"{subject} {', '.join(found) or 'unknown'}"
 
 
 def _holds(condition: routing.Condition, exchange: Exchange, wants: Wants) -> bool:
     subject, values = condition.subject, condition.values
     if subject == "similarity":
-        if condition in wants.meant:
-            return wants.meant[condition] >= condition.least
-        if condition.embedding_model and not wants.note:
+        if condition.embedding_model and not wants.note and condition not in wants.meant:
             wants.note = f"by words, as {condition.embedding_model} was not asked; "
-        return any(traits.likeness(wants.text, value) >= condition.least for value in values)
+        return wants.near(condition) >= condition.least
     if subject in ("prompt_tokens", "complexity"):
         number = wants.estimate.input_tokens
         if subject == "complexity":
-            number = traits.complexity(wants.request, wants.text) if wants.request else 0
+            number = wants.complexity
         bounds = [int(value) for value in values]
         if condition.operator == "at_most":
             return any(number <= bound for bound in bounds)
@@ -248,7 +349,7 @@ def _values(condition: routing.Condition, exchange: Exchange, wants: Wants) -> s
         value = ((request.metadata if request else None) or {}).get(condition.name)
         return set() if value is None else {str(value)}
     if subject == "language":
-        return {traits.language(wants.text)}
+        return {wants.language}
     if subject == "content":
         return wants.contents
     if subject == "application":
@@ -259,167 +360,71 @@ def _values(condition: routing.Condition, exchange: Exchange, wants: Wants) -> s
 # What can serve the call, in order
 
 
+def _split(
+    model: ModelRuntime, rule: routing.Rule | None, wants: Wants
+) -> tuple[list[DeploymentRuntime], dict[str, str]]:
+    """The deployments that can serve the call, and by id what is wrong with the others."""
+    fit, unfit = [], {}
+    for one in model.deployments:
+        if problem := _unfit(one, model, rule, wants):
+            unfit[one.id] = problem
+        else:
+            fit.append(one)
+    return fit, unfit
+
+
+def _unfit(
+    one: DeploymentRuntime, model: ModelRuntime, rule: routing.Rule | None, wants: Wants
+) -> str:
+    deployment, regions = one.deployment, model.model.routing.regions
+    if rule is not None and rule.deployment_ids and one.id not in rule.deployment_ids:
+        return "not named by the rule"
+    if regions and deployment.region not in regions:
+        return f"in {deployment.region or 'no region'}, not in {' or '.join(regions)}"
+    size = deployment.context_tokens
+    if size is not None and wants.estimate.input_tokens // 2 > size:
+        # The estimate counts each token twice (``proxy.ai.estimate``).
+        return f"context of {size} tokens for about {wants.estimate.input_tokens // 2}"
+    if deployment.abilities and (lacks := wants.abilities().difference(deployment.abilities)):
+        return f"lacks {', '.join(sorted(lacks))}"
+    return ""
+
+
+def _told(model: ModelRuntime, unfit: Mapping[str, str]) -> str:
+    """Of a model that none of its deployments can stand for."""
+    told = [f"{reasons.name(one)}: {unfit[one.id]}" for one in model.deployments]
+    return f" ({reasons.listed(told)})"
+
+
 def _ordered(
     gateway: Gateway,
     model: ModelRuntime,
-    rule: routing.Rule | None,
+    fit: list[DeploymentRuntime],
+    unfit: Mapping[str, str],
     wants: Wants,
-    asking: Asking,
-) -> Iterator[tuple[DeploymentRuntime, str]]:
-    fit = [one for one in model.deployments if _fits(one, model, rule, wants)]
+) -> Iterator[tuple[DeploymentRuntime, str, str]]:
+    """Each with why it is asked, and what is passed over for it."""
     if not fit:
         return
-    strategy = model.model.routing.strategy
-    order, told = _STRATEGIES[type(strategy)](strategy, fit, gateway, model, wants)
-    tokens = wants.estimate.tokens
-    track = gateway.track
+    order, reason, figure = ordered(fit, gateway, model, wants.estimate)
+    tokens, track = wants.estimate.tokens, gateway.track
     spent = [one for one in order if track.exhausted(one.deployment, tokens)]
     ready = [one for one in order if one not in spent] if spent else order
+
+    def because(one: DeploymentRuntime) -> str:
+        if one.id in unfit:
+            return unfit[one.id]
+        if not one.weight:
+            return "weight 0"
+        used_up = f", {reasons.SPENT}" if one in spent else ""
+        return figure(one) + used_up + reasons.ill(one, gateway.health)
+
     tried: list[str] = []
     for group, note in ((ready, ""), (spent, _SPENT)):
         while (deployment := gateway.balance.first(group, tried)) is not None:
             tried.append(deployment.id)
-            yield deployment, told(deployment) + note
-
-
-def _fits(
-    one: DeploymentRuntime, model: ModelRuntime, rule: routing.Rule | None, wants: Wants
-) -> bool:
-    deployment, regions = one.deployment, model.model.routing.regions
-    if rule is not None and rule.deployment_ids and one.id not in rule.deployment_ids:
-        return False
-    if regions and deployment.region not in regions:
-        return False
-    size = deployment.context_tokens
-    if size is not None and wants.estimate.input_tokens // 2 > size:
-        # The estimate counts each token twice (``proxy.ai.estimate``).
-        return False
-    return not deployment.abilities or wants.abilities() <= set(deployment.abilities)
-
-
-Told = Callable[["DeploymentRuntime"], str]
-Ordered = tuple[Sequence["DeploymentRuntime"], Told]
-
-
-def _weighted(
-    strategy: routing.Weighted,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    return _in_turn(fit, gateway, model), lambda one: "weighted"
-
-
-def _in_turn(
-    fit: Sequence[DeploymentRuntime], gateway: Gateway, model: ModelRuntime
-) -> list[DeploymentRuntime]:
-    """By weight, beginning with whose turn it is."""
-    order = sequence(fit)
-    if not order:
-        return []
-    start = gateway.health.turn(model.id) % len(order)
-    return list(dict.fromkeys((*order[start:], *order[:start])))
-
-
-def _priority(
-    strategy: routing.Priority,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    order = _in_turn(fit, gateway, model)
-    order.sort(key=lambda one: one.deployment.priority)
-    return order, lambda one: f"priority {one.deployment.priority}"
-
-
-def _lowest_cost(
-    strategy: routing.LowestCost,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    costs = {one.id: wants.estimate.cost_at(one.prices) for one in fit}
-
-    def key(one: DeploymentRuntime) -> tuple[bool, int]:
-        cost = costs[one.id]
-        return cost is None, cost or 0
-
-    def told(one: DeploymentRuntime) -> str:
-        cost = costs[one.id]
-        if cost is None:
-            return "lowest cost: no price"
-        return f"lowest cost: about {cost / 1e6:.6f} {one.prices.currency}"
-
-    return sorted(_in_turn(fit, gateway, model), key=key), told
-
-
-def _lowest_latency(
-    strategy: routing.LowestLatency,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    track, first = gateway.track, strategy.measure == "first_token"
-
-    def seconds(one: DeploymentRuntime) -> float:
-        """What has not been seen yet is tried at once."""
-        seen = track.of(one.id)
-        if first:
-            return seen.first_token or 0.0
-        return 1 / seen.tokens_per_second if seen.tokens_per_second else 0.0
-
-    order = _in_turn(fit, gateway, model)
-    if strategy.explore and randrange(strategy.explore) == 0:
-        return order, lambda one: "lowest latency: tried to see how quick it is"
-    best = min(map(seconds, fit)) * (1 + strategy.within_percent / 100)
-    order.sort(key=lambda one: 0.0 if seconds(one) <= best else seconds(one))
-
-    def told(one: DeploymentRuntime) -> str:
-        seen = track.of(one.id)
-        if first and seen.first_token is not None:
-            return f"lowest latency: first token in {seen.first_token * 1000:.0f} ms"
-        if not first and seen.tokens_per_second is not None:
-            return f"lowest latency: {seen.tokens_per_second:.0f} tokens a second"
-        return "lowest latency: not yet seen"
-
-    return order, told
-
-
-def _least_busy(
-    strategy: routing.LeastBusy,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    track = gateway.track
-    order = _in_turn(fit, gateway, model)
-    order.sort(key=lambda one: track.of(one.id).in_flight / one.weight)
-    return order, lambda one: f"least busy: {track.of(one.id).in_flight} under way"
-
-
-def _headroom(
-    strategy: routing.Headroom,
-    fit: list[DeploymentRuntime],
-    gateway: Gateway,
-    model: ModelRuntime,
-    wants: Wants,
-) -> Ordered:
-    track: Track = gateway.track
-    order = _in_turn(fit, gateway, model)
-    order.sort(key=lambda one: -track.headroom(one.deployment))
-    return order, lambda one: f"headroom: {track.headroom(one.deployment):.0%} left"
-
-
-_STRATEGIES: dict[type, Callable[..., Ordered]] = {
-    routing.Weighted: _weighted,
-    routing.Priority: _priority,
-    routing.LowestCost: _lowest_cost,
-    routing.LowestLatency: _lowest_latency,
-    routing.LeastBusy: _least_busy,
-    routing.Headroom: _headroom,
-}
+            why = f"{reason}{figure(deployment)}"
+            if len(fit) == 1:
+                why = reasons.ONLY_FIT if unfit else reasons.ONLY
+            left = [one for one in model.deployments if one.id not in tried]
+            yield deployment, why + note, reasons.passed_over(left, because)

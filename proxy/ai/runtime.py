@@ -9,7 +9,9 @@ from time import time
 from contract.routing import Weighted
 from contract.secrets import Sealer, SealError, provider_context
 from contract.snapshot import AIModel, Deployment, Prices, Provider
+from proxy.ai import reasons
 from proxy.ai.compiled import Destination
+from proxy.ai.strategies import turns
 from proxy.balance import sequence
 
 logger = logging.getLogger(__name__)
@@ -28,13 +30,18 @@ class ProviderRuntime:
 
 
 class DeploymentRuntime:
-    __slots__ = ("deployment", "id", "provider", "weight")
+    """``turn`` and ``over``: what is said of it where turns are taken by weight, and of what is
+    passed over for it then."""
+
+    __slots__ = ("deployment", "id", "over", "provider", "turn", "weight")
 
     def __init__(self, deployment: Deployment, provider: ProviderRuntime) -> None:
         self.id = deployment.id
         self.weight = deployment.weight
         self.deployment = deployment
         self.provider = provider
+        self.turn = reasons.ONLY
+        self.over = ""
 
     @property
     def prices(self) -> Prices:
@@ -62,6 +69,8 @@ class ModelRuntime:
         self.deployments = tuple(
             DeploymentRuntime(item, providers[item.provider_id]) for item in model.deployments
         )
+        if len(self.deployments) > 1:
+            self._tell_turns()
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
         routing = model.routing
         self.watched = routing.on_break != "error" or routing.compare_with != ""
@@ -73,6 +82,14 @@ class ModelRuntime:
             and not (routing.rules or routing.fallbacks or routing.regions)
             and not any(map(_is_bounded, model.deployments))
         )
+
+    def _tell_turns(self) -> None:
+        all_ = self.deployments
+        for one in all_:
+            one.turn = f"weighted: {turns(one, all_)}"
+            one.over = reasons.passed_over(
+                (other for other in all_ if other is not one), lambda other: turns(other, all_)
+            )
 
 
 def find_meanings(models: Mapping[str, ModelRuntime]) -> None:

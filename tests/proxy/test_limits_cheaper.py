@@ -65,9 +65,13 @@ async def test_above_it_the_cheaper_model_answers_and_the_record_says_so(
         await settled(site, wanted)
     assert asked(upstream) == ["real", "small-real", "small-real"]
     first, *others = await site.events(3)
-    assert (first.routed, first.cost_micros, first.deployment_id) == ("weighted", 50, "d")
+    assert (first.routed, first.cost_micros, first.deployment_id) == (
+        "the only deployment",
+        50,
+        "d",
+    )
     for event in others:
-        assert event.routed == "budget subscription-cost-600s is used up; weighted"
+        assert event.routed == "budget subscription-cost-600s is used up; the only deployment"
         assert (event.model, event.model_id, event.deployment_id) == ("gpt", "m", "s")
         assert (event.cost_micros, event.error_code, event.status) == (5, "", 200)
 

@@ -6,7 +6,16 @@ from msgspec.structs import replace
 
 from contract import keys
 from contract.policies import BodyLimit, Limit
-from contract.routing import Condition, LowestCost, Priority, Routing, Rule
+from contract.routing import (
+    Condition,
+    Headroom,
+    LeastBusy,
+    LowestCost,
+    LowestLatency,
+    Priority,
+    Routing,
+    Rule,
+)
 from contract.secrets import Sealer, provider_context
 from contract.snapshot import (
     FORMAT,
@@ -257,9 +266,37 @@ def _routed() -> tuple[AIModel, ...]:
         model("turns", first, second),
         model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
+        *_explained(),
         *_carried(),
         *_compared(),
         *_meant(),
+    )
+
+
+def _explained() -> tuple[AIModel, ...]:
+    """Models of which every choice has another reason."""
+    first, second = ("first", "dear"), ("second", "cheap")
+    ruled = tuple(
+        Rule(name, (condition,), (f"by-rules-{index}",))
+        for name, index, condition in (
+            ("lang", 1, Condition("language", "is_not", ("en", "de", ""))),
+            ("same app", 1, Condition("application", "is", ("app",))),
+            ("other", 1, Condition("application", "contains", ("the",))),
+            ("hard", 1, Condition("complexity", "at_least", ("50",))),
+            ("streams", 1, Condition("stream", "is", ("true",))),
+            ("ours", 0, Condition("application", "is_not", ("Other", "Money"))),
+        )
+    )
+    return (
+        _varied("quick", first, second, strategy=LowestLatency("first_token", 10, 0)),
+        _varied("writes", first, second, strategy=LowestLatency("tokens_per_second", 10, 0)),
+        _varied("explores", first, second, strategy=LowestLatency("first_token", 10, 1)),
+        _varied("idle", first, second, strategy=LeastBusy()),
+        _varied("room", first, second, strategy=Headroom()),
+        _varied("metered", first, second, strategy=Priority(), priority=0, requests_per_minute=1),
+        _varied("short", first, second, context_tokens=100),
+        model("by-rules", first, second, routing=Routing(rules=ruled)),
+        model("nowhere", first, routing=Routing(regions=("EU", "US"), fallbacks=("model-gpt",))),
     )
 
 

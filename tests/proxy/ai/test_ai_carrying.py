@@ -127,8 +127,8 @@ def test_each_ones_tokens_are_billed_once_at_its_own_prices(web, provider, secon
     assert event.attempts == 2
     assert event.deployment_id == "carried-1"
     assert event.routed == (
-        "priority 1; Provider first broke off (upstream_broken), "
-        "carried on by Provider second: priority 2"
+        "priority 1; passed over: Provider second other (priority 2); "
+        "Provider first broke off (upstream_broken), carried on by Provider second: priority 2"
     )
     usage = events(answer)[-1]["usage"]
     assert usage["prompt_tokens"] == event.input_tokens
@@ -300,7 +300,7 @@ def test_a_stream_that_ends_as_it_should_is_left_alone(web, provider, second, pl
     assert events(answer)[-1]["usage"]["completion_tokens"] == 4
     assert second.asked == []
     event = platform.event(answer.headers["x-request-id"])
-    assert (event.input_tokens, event.output_tokens, event.routed) == (30, 4, "priority 1")
+    assert (event.input_tokens, event.output_tokens, event.cost_micros) == (30, 4, 115)
 
 
 CALL = {"tool_calls": [{"index": 0, "id": "t", "type": "function", "function": {"name": "f"}}]}

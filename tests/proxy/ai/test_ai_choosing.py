@@ -130,7 +130,7 @@ def test_it_is_asked_last_too_where_deployments_take_turns(web, both, platform):
     answers += [ask(web, "turns") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200] * 7
     routed = platform.event(answers[-1].headers["x-request-id"]).routed
-    assert routed == "weighted (its rate limit is used up)"
+    assert routed.startswith("weighted: 1 of 2 turns (its rate limit is used up); passed over: ")
 
 
 def test_what_a_deployment_cannot_do_it_is_not_asked_for(web, both):

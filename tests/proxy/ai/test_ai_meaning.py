@@ -70,7 +70,7 @@ def three(provider, second, third):
 
 def routed(platform, answer):
     assert answer.status_code == 200, answer.text
-    return platform.event(answer.headers["x-request-id"]).routed
+    return platform.event(answer.headers["x-request-id"]).routed.partition("; passed over: ")[0]
 
 
 def test_a_paraphrase_that_shares_no_word_is_matched_and_another_text_is_not(web, three, platform):
@@ -79,10 +79,10 @@ def test_a_paraphrase_that_shares_no_word_is_matched_and_another_text_is_not(web
     assert not ours & theirs
     assert all(traits.likeness(PARAPHRASE, example) < 30 for example in WEATHER)
     said = routed(platform, ask(web, "meant", PARAPHRASE))
-    assert said == "meant by third-embedder; rule 'weather'; weighted"
+    assert said == "meant by third-embedder; rule 'weather' (100 % alike); the only one that fits"
     assert (len(first.asked), len(second.asked)) == (0, 1)
     answers = [ask(web, "meant", UNRELATED) for _ in range(2)]
-    assert routed(platform, answers[0]) == "meant by third-embedder; weighted"
+    assert routed(platform, answers[0]) == "meant by third-embedder; weighted: 1 of 2 turns"
     assert (len(first.asked), len(second.asked)) == (1, 2)
 
 
@@ -190,9 +190,12 @@ def test_where_it_takes_too_long_words_are_compared_and_it_is_said(
     began = time.monotonic()
     said = routed(platform, ask(web, "meant", PARAPHRASE))
     assert 0.2 <= time.monotonic() - began < 0.9
-    assert said == "by words, as third-embedder took longer than 0.2 s; weighted"
+    assert said == "by words, as third-embedder took longer than 0.2 s; weighted: 1 of 2 turns"
     said = routed(platform, ask(web, "meant", WEATHER[0] + " "))
-    assert said == "by words, as third-embedder has just failed; rule 'weather'; weighted"
+    assert (
+        said == "by words, as third-embedder has just failed; rule 'weather' (100 % alike); "
+        "the only one that fits"
+    )
     assert len(third.asked) == 2
     assert len(first.asked) + len(second.asked) == 2
     flights = platform.application.gateway.meanings._shelves["alice"].flights
@@ -210,7 +213,7 @@ def test_after_a_rest_it_is_asked_again(web, three, platform):
     third = three[2]
     third.says(b'{"error":{"message":"busy"}}', status=503)
     said = routed(platform, ask(web, "meant", PARAPHRASE))
-    assert said == "by words, as third-embedder failed (provider_error); weighted"
+    assert said == "by words, as third-embedder failed (provider_error); weighted: 1 of 2 turns"
     third.answer = embeds
     now[0] += meaning.REST_SECONDS + 1
     platform.application.gateway.health.circuits.clear()
@@ -227,9 +230,12 @@ def test_after_a_rest_it_is_asked_again(web, three, platform):
     ],
 )
 def test_what_cannot_embed_leaves_it_to_the_words(web, three, platform, model, why):
-    assert routed(platform, ask(web, model, PARAPHRASE)) == f"by words, as {why}; weighted"
+    assert (
+        routed(platform, ask(web, model, PARAPHRASE))
+        == f"by words, as {why}; weighted: 1 of 2 turns"
+    )
     said = routed(platform, ask(web, model, WEATHER[0]))
-    assert said.endswith("; rule 'weather'; weighted")
+    assert said.endswith("; rule 'weather' (100 % alike); the only one that fits")
     assert not three[2].asked
 
 
@@ -247,7 +253,10 @@ def test_what_cannot_embed_leaves_it_to_the_words(web, three, platform, model, w
 def test_an_answer_that_holds_no_vectors_leaves_it_to_the_words(web, three, platform, answer):
     three[2].says(answer)
     said = routed(platform, ask(web, "meant", PARAPHRASE))
-    assert said == "by words, as third-embedder failed (provider_answer_unreadable); weighted"
+    assert (
+        said
+        == "by words, as third-embedder failed (provider_answer_unreadable); weighted: 1 of 2 turns"
+    )
 
 
 def test_another_length_of_vectors_than_the_examples_is_not_compared(web, three, platform):
@@ -260,7 +269,7 @@ def test_another_length_of_vectors_than_the_examples_is_not_compared(web, three,
 
 def test_the_next_deployment_embeds_where_one_is_down(web, three, platform):
     said = routed(platform, ask(web, "meant-by-either", PARAPHRASE))
-    assert said == "meant by either-embedder; rule 'weather'; weighted"
+    assert said == "meant by either-embedder; rule 'weather' (100 % alike); the only one that fits"
 
 
 @pytest.mark.parametrize("format_", ["gemini", "cohere"])
@@ -269,7 +278,9 @@ def test_it_is_embedded_in_the_providers_format(web, three, platform, format_):
     first.answer = lambda asked: embeds(asked) if "mbed" in asked.line else Reply([BODY])
     answer = ask(web, f"meant-by-{format_}", PARAPHRASE)
     said = routed(platform, answer)
-    assert said == f"meant by {format_}-embedder; rule 'weather'; weighted"
+    assert (
+        said == f"meant by {format_}-embedder; rule 'weather' (100 % alike); the only one that fits"
+    )
     event = platform.event(answer.headers["x-request-id"])
     # Gemini does not say what it has counted: a token for four bytes of these 75 + 27.
     tokens = (
@@ -282,16 +293,19 @@ def test_it_is_embedded_in_the_providers_format(web, three, platform, format_):
 
 def test_rules_that_lead_to_it_and_fallbacks_compare_meanings_too(web, three, platform):
     said = routed(platform, ask(web, "leads-to-meant", PARAPHRASE))
-    assert said == "meant by third-embedder; rule 'always'; rule 'weather'; weighted"
+    assert (
+        said == "meant by third-embedder; rule 'always' (no stream) asks meant in place of "
+        "leads-to-meant; rule 'weather' (100 % alike); the only one that fits"
+    )
     said = routed(platform, ask(web, "falls-to-meant", PARAPHRASE))
-    assert said.startswith("meant by third-embedder; fallback of falls-to-meant; rule 'weather'; ")
+    assert said.startswith("meant by third-embedder; fallback of falls-to-meant; rule 'weather' (")
 
 
 def test_nothing_is_asked_without_such_a_rule_or_question(web, three, platform):
     for name in ("ruled", "both", "prior"):
         assert ask(web, name, PARAPHRASE).status_code == 200
     image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
-    assert routed(platform, ask(web, "meant", image)) == "weighted"
+    assert routed(platform, ask(web, "meant", image)) == "weighted: 1 of 2 turns"
     assert not three[2].asked
 
 
@@ -362,9 +376,10 @@ def test_only_the_beginning_of_a_long_question_is_embedded(web, three):
 
 def test_the_sandbox_embeds(web, three, platform):
     said = routed(platform, ask(web, "meant-by-sandbox", WEATHER[1]))
-    assert said == "meant by embedder; rule 'weather'; weighted"
+    assert said == "meant by embedder; rule 'weather' (100 % alike); the only one that fits"
     assert (
-        routed(platform, ask(web, "meant-by-sandbox", UNRELATED)) == "meant by embedder; weighted"
+        routed(platform, ask(web, "meant-by-sandbox", UNRELATED))
+        == "meant by embedder; weighted: 1 of 2 turns"
     )
 
 

@@ -93,7 +93,7 @@ def test_openais_sdk_reaches_a_model_of_anthropics(openai_sdk, provider, platfor
     event = platform.event(raw.headers["x-request-id"])
     assert (event.input_tokens, event.cached_tokens, event.output_tokens) == (9, 2, 3)
     assert event.adapted.startswith("dropped logit_bias")
-    assert event.routed == "weighted"
+    assert event.routed == "the only deployment"
     assert event.attempts == 1
 
 
