@@ -4,8 +4,9 @@ A counter (``keys.limit_counter``) is a hash:
 
 - of a sliding window: a field for each slot, a sixtieth of the window, by its number since
   the epoch, and ``n``, their sum, and ``f``, the first slot that ``n`` still holds
-- of a calendar period: ``u``, what gateways counted, and ``b``, what had been used before
-  they began, as written from the records of usage
+- of a calendar period: ``u``, what gateways counted, ``b``, what had been used before
+  they began, as written from the records of usage, and ``p``, what batches that are not over
+  may use
 
 Beside it (``keys.limit_held``) is what calls under way have reserved, by worker: a field
 with the worker's name holds the amount, one with ``d:`` before the name until when it
@@ -40,6 +41,7 @@ def read(counter: Fields, held: Fields, window: int, now: int) -> Reading:
     """``window`` in seconds, 0 for calendar periods and concurrency; ``now`` in Unix
     microseconds by Valkey's clock."""
     free_at = 0
+    pending = 0
     if window:
         oldest = slot_at(now, window) - SLOTS
         slots = {int(name): int(value) for name, value in counter.items() if name.isdigit()}
@@ -49,7 +51,8 @@ def read(counter: Fields, held: Fields, window: int, now: int) -> Reading:
             free_at = (max(filled) + SLOTS + 1) * window * 1_000_000 // SLOTS
     else:
         used = int(counter.get(b"u", 0)) + int(counter.get(b"b", 0))
-    reserved = sum(
+        pending = int(counter.get(b"p", 0))
+    reserved = pending + sum(
         int(value)
         for name, value in held.items()
         if not name.startswith(b"d:") and int(held.get(b"d:" + name, 0)) > now

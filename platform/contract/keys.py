@@ -67,6 +67,11 @@ def limits_settled(tenant_id: str, worker: str) -> str:
     return f"hubpo:limit:{{{tenant_id}}}:settled:{worker}"
 
 
+def limit_bill(tenant_id: str, bill: str) -> str:
+    """Hash: what a batch that is under way counts against limits; see ``proxy.limits.bills``."""
+    return f"hubpo:limit:{{{tenant_id}}}:bill:{bill}"
+
+
 def limit_subject(scope: str, identifier: str = "", route_id: str = "", within: str = "") -> str:
     """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
     the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own

@@ -46,12 +46,14 @@ class DeploymentRuntime:
     @property
     def prices(self) -> Prices:
         """Those that hold now."""
+        return self.prices_at(time()) if self.deployment.later_prices else self.deployment.prices
+
+    def prices_at(self, moment: float) -> Prices:
+        """Those that hold at a Unix time, as far as they are known now."""
         prices = self.deployment.prices
-        if self.deployment.later_prices:
-            now = time()
-            for later in self.deployment.later_prices:
-                if later.since <= now:
-                    prices = later
+        for later in self.deployment.later_prices:
+            if later.since <= moment:
+                prices = later
         return prices
 
 

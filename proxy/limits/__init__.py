@@ -7,6 +7,7 @@ Mutable state shared between calls, one of the two places that have any (the oth
 - ``batch``: gathers the checks of a turn of the event loop into one script call
 - ``held``, ``ledger``: units reserved for calls under way, and their settlement
 - ``shares``: leased limits
+- ``bills``: what batches may use, which is known long after their calls are over
 - ``link``: the connection, and the breaker on it
 - ``shard`` puts these together for one Valkey; ``limiter`` is what others use, ``spread``
   the same for a cluster

@@ -45,8 +45,8 @@ local function spending(key, window)
   else
     c = {n = 0}
     if window < 0 then
-      local state = redis.call('HMGET', key, 'u', 'b')
-      c.n = (tonumber(state[1]) or 0) + (tonumber(state[2]) or 0)
+      local state = redis.call('HMGET', key, 'u', 'b', 'p')
+      c.n = (tonumber(state[1]) or 0) + (tonumber(state[2]) or 0) + (tonumber(state[3]) or 0)
     end
   end
   c.taken, c.window = 0, window

@@ -40,21 +40,24 @@ class Held:
         if self._closed:
             self._give_back([0] * len(self.units))
 
-    def close(self, used: Sequence[int]) -> None:
-        """``used``: in fact, of each limit; of calls and concurrency it does not matter."""
+    def close(self, used: Sequence[int], *, billed: bool = False) -> None:
+        """``used``: in fact, of each limit; of calls and concurrency it does not matter.
+        ``billed``: tokens and cost are counted elsewhere now, and held here no longer."""
         if not self._closed:
             self._closed = True
             if self._books is not None:
-                self._give_back(used)
+                self._give_back(used, billed=billed)
 
-    def _give_back(self, used: Sequence[int]) -> None:
+    def _give_back(self, used: Sequence[int], *, billed: bool = False) -> None:
         books, self._books = self._books, None
         for place, item in enumerate(self.limits.items):
             if item.measure == "calls":
                 continue
             unit = self.units[place]
-            spent = used[place] if item.money else 0
-            if self._shares:
+            spent = used[place] if item.money and not billed else 0
+            if self._shares and billed and item.money:
+                self._shares[place].hand_on(unit)
+            elif self._shares:
                 self._shares[place].give_back(unit, spent)
             elif books is not None and (unit or spent):
                 books.settle(self._counters[place], unit, spent)

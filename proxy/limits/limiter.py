@@ -8,6 +8,7 @@ from secrets import token_hex
 from contract.counters import Reading
 from contract.servers import servers
 from proxy.limits.batch import Answer
+from proxy.limits.bills import Bills
 from proxy.limits.counts import Counts
 from proxy.limits.held import Held
 from proxy.limits.items import Limits, Verdict
@@ -31,6 +32,7 @@ class Limiter:
         self._only.join(self._books, self._shares, lambda tenant_id: True)
         self._link = self._only.link
         self._batch = self._only.batch
+        self.bills = Bills(self._worker.name, lambda tenant_id: self._link)
 
     @property
     def connected(self) -> bool:

@@ -43,4 +43,6 @@ def _load(name: str) -> Script:
 TAKE = _load("take")
 SETTLE = _load("settle")
 HOLD = _load("hold")
-ALL = (TAKE, SETTLE, HOLD)
+OPEN_BILL = _load("open_bill")
+CLOSE_BILL = _load("close_bill")
+ALL = (TAKE, SETTLE, HOLD, OPEN_BILL, CLOSE_BILL)

@@ -90,6 +90,12 @@ class Share:
         self._used += spent
         self.busy = True
 
+    def hand_on(self, unit: int) -> None:
+        """A call that had ``unit`` reserved is over, and its units are counted elsewhere."""
+        self.lent -= unit
+        self._freed += unit
+        self.busy = True
+
     def empty(self) -> None:
         """Gives back, with the next report, what is not in use."""
         self._freed += self.slack

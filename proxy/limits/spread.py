@@ -19,9 +19,11 @@ from contract.keys import limits_rebuilt
 from contract.servers import Server
 from proxy.cluster import Map, load
 from proxy.limits.batch import Answer, Group, give_up
+from proxy.limits.bills import Bills
 from proxy.limits.counts import Counts
 from proxy.limits.held import Held
 from proxy.limits.items import Counter, Limits, Verdict
+from proxy.limits.link import Link
 from proxy.limits.shard import Shard, Worker
 from proxy.limits.shares import Shares
 from proxy.valkey import Redirected, ValkeyError, dial
@@ -45,6 +47,7 @@ class SpreadLimiter:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(token_hex(6), self.counts, count(1))
         self._shares = Shares(self)
+        self.bills = Bills(self._worker.name, self._link)
         self._map: Map | None = None
         self._shards: dict[Server, Shard] = {}
         self._homes: dict[str, Shard] = {}
@@ -58,6 +61,10 @@ class SpreadLimiter:
             server = self._map.server(limits_rebuilt(tenant_id))
             home = self._homes[tenant_id] = self._shards[server]
         return home
+
+    def _link(self, tenant_id: str) -> Link | None:
+        home = self._home(tenant_id)
+        return home.link if home is not None else None
 
     @property
     def connected(self) -> bool:

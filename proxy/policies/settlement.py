@@ -20,11 +20,13 @@ class Reservation:
     Raises PriceUnknown where cost is limited and no price is known.
     """
 
-    __slots__ = ("_counts", "held")
+    __slots__ = ("_counts", "billed", "held")
 
     def __init__(self, limits: Limits, exchange: Exchange, counts: Counts) -> None:
         units = _units(limits, estimate.of(exchange)) if limits.closed else limits.ones
         self.held = Held(limits, units)
+        self.billed = False
+        """Tokens and cost are counted by a bill (``proxy.limits.bills``), to be settled later."""
         self._counts = counts
 
     def close(self, exchange: Exchange) -> None:
@@ -34,8 +36,8 @@ class Reservation:
         the estimate stands. Where there was no answer, nothing was used.
         """
         limits, units = self.held.limits, self.held.units
-        if not limits.closed:
-            self.held.close(units)
+        if not limits.closed or self.billed:
+            self.held.close(units, billed=self.billed)
             return
         reported = [_reported(item, exchange) for item in limits.items]
         if None in reported:

@@ -1,10 +1,12 @@
-"""What a finished batch used, recorded once.
+"""What a finished batch used, recorded once and counted against limits once.
 
 Whoever first asks through the gateway for a batch that is over, or for its answers, has the file
 of its answers read and a usage record written. The record's id and moment follow from the batch
 alone, and of records with the same id and moment the tables hold one
 (``analytics.ingest.store``): several workers may write it, and a worker may write it again, and it
-counts once. No store is asked; what a worker remembers only spares it the reading.
+counts once. Then the batch's bill is closed (``bills``), which whoever comes second finds done. A
+worker that is killed before that has done nothing that the next one does not do again. What a
+worker remembers only spares it the reading.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from msgspec import Raw, Struct
 
 from contract.usage import UsageEvent
 from proxy.ai import doors, usages
+from proxy.ai.batches import bills
 from proxy.ai.batches.errors import ProviderSays
 from proxy.ai.batches.lines import LINE_LIMIT, Splitter
 from proxy.ai.batches.places import Desk, Place
@@ -27,6 +30,8 @@ from proxy.ai.cost import batch_micros, exact
 from proxy.ai.errors import AnswerUnreadable
 
 if TYPE_CHECKING:
+    from contract.snapshot import Prices
+    from proxy.ai.batches.marks import Mark
     from proxy.ai.middle import Usage
 
 logger = logging.getLogger(__name__)
@@ -52,13 +57,21 @@ class Sum:
     """Of a batch's answers. ``cost`` is in millionths of a micro-unit, at the prices of calls that
     are made one by one; None where one is unknown."""
 
-    def __init__(self, place: Place, format: str) -> None:  # noqa: A002
-        self._prices = place.deployment.prices
+    def __init__(self, prices: Prices, format: str) -> None:  # noqa: A002
+        self.prices = prices
         self._read = usages.reader(format)
         self.input_tokens = self.output_tokens = 0
         self.cached_tokens = self.reasoning_tokens = 0
         self.cost: int | None = 0
-        self.answers = 0
+        self.answers = self.unreported = 0
+
+    @property
+    def tokens(self) -> int | None:
+        return None if self.unreported else self.input_tokens + self.output_tokens
+
+    @property
+    def cost_micros(self) -> int | None:
+        return batch_micros(self.prices, self.cost) if self.answers else 0
 
     def add(self, line: bytes) -> None:
         """Raises AnswerUnreadable."""
@@ -74,8 +87,10 @@ class Sum:
         self._count(self._read(bytes(said.body)))
 
     def _count(self, usage: Usage | None) -> None:
-        cost = exact(self._prices, usage) if usage is not None else None
+        cost = exact(self.prices, usage) if usage is not None else None
         self.cost = None if cost is None or self.cost is None else self.cost + cost
+        if usage is None or usage.input_tokens is None or usage.output_tokens is None:
+            self.unreported += 1
         if usage is not None:
             self.input_tokens += usage.input_tokens or 0
             self.output_tokens += usage.output_tokens or 0
@@ -83,32 +98,38 @@ class Sum:
             self.reasoning_tokens += usage.reasoning_tokens or 0
 
 
-async def record(desk: Desk, place: Place, batch: dict[str, Any]) -> None:
-    """``batch`` as the provider tells of it. Does nothing while it is under way, or where it has no
-    answers. Raises AnswerUnreadable, UsageUnrecordable and what ``Desk.ask`` raises: then it is not
-    recorded, and will be when it is asked for again."""
-    identifier, output, ended = batch.get("id"), batch.get("output_file_id"), _ended(batch)
-    if not isinstance(identifier, str) or not isinstance(output, str) or not output:
+async def record(desk: Desk, place: Place, batch: dict[str, Any], mark: Mark) -> None:
+    """``batch`` as the provider tells of it, ``mark`` the batch's own. Does nothing while it is
+    under way. Raises AnswerUnreadable, UsageUnrecordable, LimitsUnavailable and what ``Desk.ask``
+    raises: then it is not recorded, and will be when it is asked for again."""
+    identifier, ended = batch.get("id"), _ended(batch)
+    if not isinstance(identifier, str) or ended is None:
         return
-    if ended is None or not time() - OLDEST_SECONDS < ended <= time():
+    if not time() - OLDEST_SECONDS < ended <= time():
         return
     id_ = record_id(desk.tenant.id, place.deployment.provider.id, identifier)
     state = desk.gateway.batches
     async with state.turn(id_):
         if state.has_recorded(id_):
             return
-        total = await _read(desk, place, batch, output)
+        total = await _read(desk, place, batch, ended)
         if total is None:
             logger.error("The answers of batch %s are gone: its usage is unknown.", identifier)
         else:
-            _write(desk, place, id_, ended, total)
+            if batch.get("output_file_id"):
+                _write(desk, place, id_, ended, total, mark)
+            await bills.close(desk, mark.bill, total, ended)
         state.recorded(id_)
 
 
-async def _read(desk: Desk, place: Place, batch: dict[str, Any], output: str) -> Sum | None:
+async def _read(desk: Desk, place: Place, batch: dict[str, Any], ended: int) -> Sum | None:
     """None where the file was deleted, and not through the gateway."""
     door = doors.find(str(batch.get("endpoint", "")).removeprefix("/v1"))
-    total = Sum(place, door[0].format if door is not None else "chat")
+    prices = place.deployment.prices_at(ended)
+    total = Sum(prices, door[0].format if door is not None else "chat")
+    output = batch.get("output_file_id")
+    if not isinstance(output, str) or not output:
+        return total
     try:
         response = await desk.ask(place, "GET", f"/files/{quote(output, safe='')}/content")
     except ProviderSays as error:
@@ -129,11 +150,14 @@ async def _read(desk: Desk, place: Place, batch: dict[str, Any], output: str) ->
 
 
 def _ended(batch: dict[str, Any]) -> int | None:
-    """The Unix second at which it came to its end, which is the same whenever it is asked for."""
-    if batch.get("status") not in ("completed", "expired", "cancelled"):
+    """The Unix second at which it came to its end. Where there are answers it is the same whenever
+    it is asked for; where there are none, nothing is recorded by it."""
+    if batch.get("status") not in ("completed", "expired", "cancelled", "failed"):
         return None
     value = batch.get(f"{batch['status']}_at")
-    return value if type(value) is int else None
+    if type(value) is int:
+        return value
+    return None if batch.get("output_file_id") else int(time())
 
 
 def record_id(tenant_id: str, provider_id: str, batch_id: str) -> str:
@@ -141,7 +165,7 @@ def record_id(tenant_id: str, provider_id: str, batch_id: str) -> str:
     return hashlib.sha256(named).hexdigest()[:32]
 
 
-def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum) -> None:
+def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum, mark: Mark) -> None:
     exchange, journal = desk.exchange, desk.gateway.journal
     subscription = exchange.subscription
     event = UsageEvent(
@@ -153,6 +177,7 @@ def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum) -> None:
         status=200,
         api_id=place.api.id,
         application_id=exchange.caller.application_id if exchange.caller is not None else "",
+        key_id=mark.key,
         plan_id=subscription.plan_id if subscription is not None else "",
         model_id=place.model.id,
         model=place.model.name,
@@ -162,9 +187,10 @@ def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum) -> None:
         output_tokens=total.output_tokens,
         cached_tokens=total.cached_tokens,
         reasoning_tokens=total.reasoning_tokens,
-        cost_micros=batch_micros(place.deployment.prices, total.cost),
-        currency=place.deployment.prices.currency,
+        cost_micros=total.cost_micros,
+        currency=total.prices.currency,
         attempts=0,
+        end_user=mark.user,
         routed=f"batch of {total.answers} answers",
     )
     # The slot makes sure that there is room. Should the worker end here, what it holds must not

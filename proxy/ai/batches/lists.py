@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from proxy.ai.batches import objects
 from proxy.ai.batches.errors import ProviderSays
-from proxy.ai.batches.marks import METADATA, Kind, Mark
+from proxy.ai.batches.marks import Kind, Mark
 from proxy.ai.batches.places import Desk, Place
 from proxy.ai.errors import AnswerUnreadable, InvalidRequest
 from proxy.errors import GatewayError, UpstreamError
@@ -113,17 +114,12 @@ async def _page(
     return items, told.get("has_more") is True
 
 
-def _metadata(item: dict[str, Any]) -> dict[str, Any]:
-    metadata = item.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
 def _is_there(desk: Desk, path: str, item: dict[str, Any], provider_id: str) -> bool:
     """The mark is one of this provider's deployments."""
     if path == "/files":
         named = desk.marks.named(item.get("filename"))
         mark = named[0] if named is not None else None
     else:
-        mark = desk.marks.read("batch mark", _metadata(item).get(METADATA))
+        mark = objects.mark_of(desk, item)
     place = desk.places.get(mark.deployment) if mark is not None else None
     return place is not None and place.deployment.provider.id == provider_id

@@ -31,13 +31,18 @@ _encode = msgspec.msgpack.Encoder().encode
 class Mark(Struct, frozen=True, array_like=True):
     """``id`` is the provider's, empty in what the provider keeps. ``input_tokens`` and
     ``output_tokens`` are what a file's requests may use (``proxy.ai.estimate``); ``batch``: the
-    provider's id of the batch whose answers a file holds."""
+    provider's id of the batch whose answers a file holds. Of a batch ``bill`` is what limits count
+    it by, empty where none does, ``key`` the id of the API key that made it, and ``user`` the
+    digest of the end user for whom."""
 
     deployment: str
     id: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     batch: str = ""
+    bill: str = ""
+    key: str = ""
+    user: str = ""
 
 
 _decode = msgspec.msgpack.Decoder(Mark).decode

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from proxy.ai.batches.marks import METADATA, Mark
 from proxy.ai.batches.places import Desk, Place
 
@@ -23,16 +25,15 @@ def file(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[st
 
 def batch(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[str, Any] | None:
     """As ``file``."""
-    metadata = told.get("metadata")
-    metadata = dict(metadata) if isinstance(metadata, dict) else {}
-    mark = desk.marks.read("batch mark", metadata.pop(METADATA, None)) or known
+    mark = mark_of(desk, told) or known
     identifier = told.get("id")
     if mark is None or mark.deployment not in desk.places or not isinstance(identifier, str):
         return None
     place = desk.places[mark.deployment]
+    metadata = {key: value for key, value in metadata_of(told).items() if key != METADATA}
     shown = {
         **told,
-        "id": desk.marks.write("batch", Mark(mark.deployment, identifier)),
+        "id": desk.marks.write("batch", replace(mark, id=identifier)),
         "metadata": metadata or None,
     }
     if isinstance(told.get("model"), str):
@@ -40,8 +41,18 @@ def batch(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[s
     uses = (mark.input_tokens, mark.output_tokens)
     _file_id(desk, shown, "input_file_id", lambda id_: Mark(mark.deployment, id_, *uses))
     for name in ("output_file_id", "error_file_id"):
-        _file_id(desk, shown, name, lambda id_: Mark(mark.deployment, id_, batch=identifier))
+        _file_id(desk, shown, name, lambda id_: replace(mark, id=id_, batch=identifier))
     return shown
+
+
+def mark_of(desk: Desk, told: dict[str, Any]) -> Mark | None:
+    """That which a batch bears at its provider."""
+    return desk.marks.read("batch mark", metadata_of(told).get(METADATA))
+
+
+def metadata_of(told: dict[str, Any]) -> dict[str, Any]:
+    metadata = told.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _file_id(desk: Desk, shown: dict[str, Any], name: str, mark: Any) -> None:

