@@ -3,7 +3,9 @@
 Reads a job as JSON from standard input, prints ``go`` when the warm-up is over, ``stop`` at
 the end of the measured time and then the result as JSON. A job holds ``port``,
 ``connections``, ``requests`` (base64, taken in turn), ``answer`` (base64), ``rewritten``,
-``warmup`` and ``spread`` in seconds, and ``seconds`` or ``calls`` as the length of the run.
+``warmup`` and ``spread`` in seconds, and ``seconds`` or ``calls`` as the length of the run. With
+``at_once``, no more connections than that have a call under way, the others rest until it is their
+turn, and each connection repeats its own request.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import gc
 import json
 import sys
 import time
+from collections import deque
 from itertools import cycle
 
 import uvloop
@@ -24,17 +27,19 @@ from bench.answers import Answers
 class Client(asyncio.Protocol):
     """Sends the next call as soon as the last answer is complete."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, request: bytes | None = None) -> None:
         self.run = run
+        self.request = request
+        """What it repeats; None where the requests are taken in turn."""
         self.answers = Answers(run.answer, rewritten=run.job["rewritten"])
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.send()
+        self.run.begin(self)
 
     def send(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(next(self.run.requests))
+        self.transport.write(self.request or next(self.run.requests))
 
     def data_received(self, data: bytes) -> None:
         right = self.answers.feed(data)
@@ -48,7 +53,7 @@ class Client(asyncio.Protocol):
         elif len(run.times) >= run.calls:
             run.enough.set()
         elif not run.stopped:
-            self.send()
+            run.go_on(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.run.stopped:
@@ -66,6 +71,22 @@ class Run:
         self.first_error = ""
         self.stopped = False
         self.enough = asyncio.Event()
+        self.at_once = job.get("at_once") or sys.maxsize
+        self.begun = 0
+        self.resting: deque[Client] = deque()
+
+    def begin(self, client: Client) -> None:
+        if self.begun < self.at_once:
+            self.begun += 1
+            client.send()
+        else:
+            self.resting.append(client)
+
+    def go_on(self, client: Client) -> None:
+        if self.resting:
+            self.resting.append(client)
+            client = self.resting.popleft()
+        client.send()
 
     def wrong(self, data: bytes) -> None:
         self.errors += 1
@@ -99,8 +120,9 @@ class Run:
         count = self.job["connections"]
         clients = []
         for _ in range(count):
+            own = next(self.requests) if self.at_once < count else None
             _, client = await loop.create_connection(
-                lambda: Client(self), "127.0.0.1", self.job["port"]
+                lambda own=own: Client(self, own), "127.0.0.1", self.job["port"]
             )
             clients.append(client)
             await asyncio.sleep(self.job["spread"] / count)

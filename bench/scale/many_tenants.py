@@ -20,6 +20,8 @@ from bench.subjects.processes import resident, upstream
 
 CALLS_OF_TENANT = 20
 CHANGES = 20
+CONNECTIONS = 1000
+WAYS = {"another tenant at each call of a connection": False, "each connection one client's": True}
 ROUNDS = 5
 """In which the two are measured in turn, so that both see the same of what else goes on."""
 
@@ -30,16 +32,24 @@ def measured(work: Path, options: argparse.Namespace) -> dict[str, Any]:
             _Loaded(stack, work / str(count), upstream_port, count)
             for count in (1, options.tenants)
         )
-        costs = [(one.cost(options.seconds), many.cost(options.seconds)) for _ in range(ROUNDS)]
+        costs = {
+            name: [
+                (one.cost(options.seconds, own), many.cost(options.seconds, own))
+                for _ in range(ROUNDS)
+            ]
+            for name, own in WAYS.items()
+        }
         for loaded in (one, many):
             loaded.end()
     figures: dict[str, Any] = {}
     for name in one.figures:
         figures[f"{name}, one tenant"] = one.figures[name]
         figures[f"{name}, {options.tenants} tenants"] = many.figures[name]
-    figures["CPU of a call (us), in turn"] = ", ".join(f"{a:.1f} {b:.1f}" for a, b in costs)
-    ratio = median(b / a for a, b in costs)
-    return figures | {"CPU of a call, many by one, median": round(ratio, 3)}
+    for name, pairs in costs.items():
+        shown = ", ".join(f"{a:.1f} {b:.1f}" for a, b in pairs)
+        figures[f"CPU of a call (us), in turn; {name}"] = shown
+        figures[f"many by one, median; {name}"] = round(median(b / a for a, b in pairs), 3)
+    return figures
 
 
 class _Loaded:
@@ -66,12 +76,14 @@ class _Loaded:
     def _told(self, name: str, figure: float, digits: int) -> None:
         self.figures[name] = round(figure, digits)
 
-    def cost(self, seconds: float) -> float:
-        """Microseconds of CPU that a call takes."""
+    def cost(self, seconds: float, own: bool) -> float:
+        """Microseconds of CPU that a call takes. ``own``: each connection is one application's."""
         work = _calls(self.port, self.count, seconds)
         if self._warm:
             work["warmup"] = 1.0
         self._warm = True
+        if own:
+            work |= {"connections": CONNECTIONS, "at_once": 32, "warmup": 2.0}
         result, spent = under_load("bench.load", work, self.pid)
         return spent / result["count"] * 1e6
 

@@ -121,6 +121,44 @@ def test_a_number_of_calls_ends_a_run(server):
     assert 500 <= result["count"] <= 502
 
 
+def test_connections_that_rest_take_turns_and_each_repeats_its_own_request() -> None:
+    asked: dict[int, set[bytes]] = {}
+    under_way = most = 0
+
+    class Noting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            nonlocal under_way, most
+            asked.setdefault(id(self), set()).add(data)
+            under_way += 1
+            most = max(most, under_way)
+            asyncio.get_running_loop().call_later(0.002, self.answer)
+
+        def answer(self) -> None:
+            nonlocal under_way
+            under_way -= 1
+            self.transport.write(whole(REST_ANSWER))
+
+    loop = asyncio.new_event_loop()
+    made = loop.run_until_complete(loop.create_server(Noting, "127.0.0.1", 0))
+    port = made.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    calls = [b"GET /%d HTTP/1.1\r\nHost: test\r\n\r\n" % number for number in range(8)]
+    work = job(port, calls, REST_ANSWER) | {"connections": 8, "at_once": 3, "calls": 200}
+    running = Load("bench.load", work | {"warmup": 0.0}, core=None)
+    running.await_start()
+    running.await_end()
+    result = running.result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    assert result["count"] >= 200
+    assert most == 3
+    assert sorted(map(len, asked.values())) == [1] * 8
+
+
 def test_a_stall_is_charged_to_every_call_that_was_due_meanwhile(server):
     port = server([whole(REST_ANSWER)], delay=0.05)
 
