@@ -19,6 +19,7 @@ from analytics.models.rollups import (
     HISTOGRAMS,
     INTERVALS,
     LEAST_WRITING_US,
+    MEASURES,
     NOTHING,
 )
 from analytics.queries.ranges import kept_since
@@ -42,32 +43,19 @@ _WHOLE = (
     f"{_STREAM} AND NOT abandoned AND error_code = '' AND output_tokens > 0 "
     f"AND total_us - first_byte_us >= {LEAST_WRITING_US}"
 )
-_PLAIN = (
-    "request_bytes",
-    "response_bytes",
-    "total_us",
-    "upstream_us",
-    "first_byte_us",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "cost_micros",
-    "cache_write_tokens",
-    "saved_micros",
-)
-_MEASURES = {
+_COUNTED = {
     "calls": "count(*)",
     "abandoned": "count(*) FILTER (WHERE abandoned)",
     "limited": "count(*) FILTER (WHERE status = 429)",
     "unpriced": "count(*) FILTER (WHERE cost_micros IS NULL "
     "AND num_nonnulls(input_tokens, output_tokens) > 0)",
-    **{name: f"coalesce(sum({name}), 0)::bigint" for name in _PLAIN},
     "streams": f"count(*) FILTER (WHERE {_STREAM})",
     "first_token_us": f"coalesce(sum(first_byte_us) FILTER (WHERE {_STREAM}), 0)::bigint",
     "written_tokens": f"coalesce(sum(output_tokens) FILTER (WHERE {_WHOLE}), 0)::bigint",
     "writing_us": f"coalesce(sum(total_us - first_byte_us) FILTER (WHERE {_WHOLE}), 0)::bigint",
 }
+"""What is more than the sum of a column of the records."""
+_MEASURES = {name: _COUNTED.get(name, f"coalesce(sum({name}), 0)::bigint") for name in MEASURES}
 
 # First by bucket too; then a histogram is put together from the digits of its buckets, as
 # analytics.histogram tells.

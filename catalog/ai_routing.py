@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
-from time import time
 from uuid import UUID
 
 from django.db.models import QuerySet
-from msgspec.structs import replace
+from django.utils import timezone
 
 from catalog import models, named_applications
 from catalog.library import prices_known
@@ -61,19 +61,18 @@ def prices(row: PriceColumns, since: int = 0) -> Prices:
     )
 
 
-def standing(row: models.Deployment, moment: float) -> tuple[Prices, list[Prices]]:
-    """The prices that hold at the moment, a Unix time, and those to come. Asks for
-    ``price_changes``."""
-    changes = [prices(one, int(one.since.timestamp())) for one in row.price_changes.all()]
-    past = [each for each in changes if each.since <= moment]
-    current = past[-1] if past else prices(row)
-    return replace(current, since=0), [each for each in changes if each.since > moment]
+def in_force(row: models.Deployment, at: datetime | None = None) -> PriceColumns:
+    """What holds the prices of then, or of now: the last change that has begun, or the deployment
+    itself. Asks for ``price_changes``."""
+    at = at or timezone.now()
+    past = [change for change in row.price_changes.all() if change.since <= at]
+    return max(past, key=lambda change: change.since, default=row)
 
 
 def price_known(row: models.Deployment, currency: str | None = None) -> bool:
     """Whether calls to it have a cost now, in this currency or any. Asks for ``price_changes`` and
     ``model``."""
-    current, _ = standing(row, time())
+    current = prices(in_force(row))
     known = prices_known(current, row.model.abilities)
     return known and currency in (None, current.currency)
 

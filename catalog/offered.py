@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
+from catalog.ai_routing import in_force
 from catalog.models import AIModel, Deployment
 from catalog.models.prices import PriceColumns
-from catalog.services.prices import in_force
 from catalog.target_states import seen
 
 __all__ = ["Offered", "Place", "Price", "models", "seen"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 
-_HOP_BY_HOP = (
+HOP_BY_HOP = (
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -17,6 +17,7 @@ _HOP_BY_HOP = (
     "transfer-encoding",
     "upgrade",
 )
+"""They speak of one connection alone."""
 _OURS = (
     "content-length",
     "forwarded",
@@ -63,7 +64,7 @@ def _spellings(name: str) -> Iterator[bytes]:
         yield "".join(a + b for a, b in zip(pieces, (*joints, ""), strict=True)).encode()
 
 
-ALWAYS = frozenset(spelling for name in (*_HOP_BY_HOP, *_OURS) for spelling in _spellings(name)) | {
+ALWAYS = frozenset(spelling for name in (*HOP_BY_HOP, *_OURS) for spelling in _spellings(name)) | {
     b"host",
     b"expect",
 }

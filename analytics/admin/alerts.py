@@ -29,6 +29,7 @@ from analytics.admin.own import OwnAdmin, ReadOnlyAdmin
 from analytics.alerts import deliver, rules
 from analytics.alerts.evaluate import amount
 from analytics.models import AlertEvent, AlertRule
+from analytics.models.alerts import RULE_FIELDS
 from analytics.own_rows import own_rows
 from tenants.admin.base import Answers, posted
 from tenants.sites import tenant_site
@@ -81,20 +82,7 @@ class RuleForm(forms.ModelForm):
 
     class Meta:
         model = AlertRule
-        fields = [
-            "name",
-            "enabled",
-            "metric",
-            "threshold",
-            "currency",
-            "window_minutes",
-            "min_calls",
-            "for_minutes",
-            "api_id",
-            "application_id",
-            "emails",
-            "webhook_url",
-        ]
+        fields = RULE_FIELDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,22 +13,8 @@ from rest_framework.response import Response
 from analytics.alerts import deliver, rules
 from analytics.api.watch_schema import WatchSchema
 from analytics.models import AlertDelivery, AlertEvent, AlertRule
+from analytics.models.alerts import RULE_FIELDS
 from analytics.own_rows import own_rows
-
-_FIELDS = [
-    "name",
-    "metric",
-    "threshold",
-    "currency",
-    "window_minutes",
-    "min_calls",
-    "for_minutes",
-    "api_id",
-    "application_id",
-    "emails",
-    "webhook_url",
-    "enabled",
-]
 
 
 class RuleOut(serializers.ModelSerializer):
@@ -43,7 +29,7 @@ class RuleOut(serializers.ModelSerializer):
         model = AlertRule
         fields = [
             "id",
-            *_FIELDS,
+            *RULE_FIELDS,
             "signed",
             "state",
             "last_value",
@@ -72,7 +58,7 @@ class RuleIn(serializers.ModelSerializer):
 
     class Meta:
         model = AlertRule
-        fields = [*_FIELDS, "webhook_secret"]
+        fields = [*RULE_FIELDS, "webhook_secret"]
 
 
 class DeliveryOut(serializers.ModelSerializer):

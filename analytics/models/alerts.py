@@ -9,6 +9,22 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
+RULE_FIELDS = [
+    "name",
+    "metric",
+    "threshold",
+    "currency",
+    "window_minutes",
+    "min_calls",
+    "for_minutes",
+    "api_id",
+    "application_id",
+    "emails",
+    "webhook_url",
+    "enabled",
+]
+"""What who makes a rule says of it, but for the webhook's secret."""
+
 
 class AlertRule(models.Model):
     """Watches one figure of the last ``window_minutes`` against a threshold.

@@ -18,6 +18,7 @@ from catalog.admin.base import CatalogForm, CatalogInline, PartAdmin, unwrapped
 from catalog.admin.cells import badge, link, moment, section
 from catalog.admin.deeds import add_refusal
 from catalog.admin.widgets import Column, RowsField, chips_field
+from catalog.ai_routing import in_force
 from catalog.models import Deployment, PriceChange
 from catalog.models.ai import Trait
 from catalog.models.prices import PRICE_FIELDS
@@ -111,7 +112,7 @@ class DeploymentForm(PricesForm):
         super().__init__(*args, **kwargs)
         if self.instance._state.adding:
             return
-        current = prices.in_force(self.instance)
+        current = in_force(self.instance)
         self.replaced = current is not self.instance
         if self.replaced:
             for name in {*prices.COLUMNS} & {*self.fields}:
@@ -214,7 +215,7 @@ class DeploymentAdmin(PartAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Deployment | None = None) -> Any:
         """Prices that other ones have replaced are in the list of those by date only."""
         found = super().get_fieldsets(request, obj)
-        if obj is None or prices.in_force(obj) is obj:
+        if obj is None or in_force(obj) is obj:
             return found
         dropped = {title for title, _ in PRICE_FIELDSETS}
         return [(title, options) for title, options in found if title not in dropped]
@@ -241,7 +242,7 @@ class DeploymentAdmin(PartAdmin):
 
 def _prices_section(request: HttpRequest, deployment: Deployment) -> dict[str, Any]:
     changes = sorted(deployment.price_changes.all(), key=lambda change: change.since)
-    current = prices.in_force(deployment)
+    current = in_force(deployment)
     rows = []
     for row in [deployment, *changes] if changes else []:
         change = row if isinstance(row, PriceChange) else None
@@ -322,7 +323,7 @@ class PriceChangeAdmin(PartAdmin):
             deployment = None
         if deployment is None:
             return given
-        current = prices.in_force(deployment)
+        current = in_force(deployment)
         return given | {name: getattr(current, name) for name in prices.COLUMNS}
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -20,8 +20,8 @@ from catalog.models import (
     Subscription,
     SubscriptionEvent,
 )
-from catalog.services import limits as plan_limits
 from catalog.services import publishing, rows, tiers
+from catalog.services.limits import kind_of
 from contract import keys
 from tenants.models import User
 
@@ -59,7 +59,7 @@ def save_plan(*, plan: Plan, limits: Sequence[Limit] | None = None) -> Plan:
     plan.full_clean()
     plan.save()
     if limits is not None:
-        plan_limits.replace_limits(of=plan, place="plan", wanted=limits)
+        rows.replace_children(plan.limits, limits, name="limits", key=kind_of)
     publishing.changed()
     return plan
 

@@ -134,12 +134,10 @@ def save_model(
     if apis is not None:
         model.apis.set(apis)
     if deployments is not None:
-        for deployment in deployments:
-            deployment.model = model
         rows.replace_children(
+            model.deployments,
+            deployments,
             name="deployments",
-            existing=list(model.deployments.all()),
-            wanted=deployments,
             key=lambda deployment: (deployment.provider_id, deployment.provider_model),
             check=check_deployment,
         )
@@ -178,11 +176,11 @@ def _replace_rules(model: AIModel, given: Sequence[RuleGiven]) -> None:
     ours = list(model.deployments.all())
     chosen = {id(rule): deployments for rule, deployments in given}
     for position, (rule, _) in enumerate(given):
-        rule.model, rule.position = model, position
+        rule.position = position
     rows.replace_children(
+        model.routing_rules,
+        [rule for rule, _ in given],
         name="rules",
-        existing=list(model.routing_rules.all()),
-        wanted=[rule for rule, _ in given],
         key=lambda rule: rule.name,
         check=lambda rule: check_rule(rule, chosen[id(rule)], ours),
     )

@@ -151,13 +151,11 @@ def save_api(*, api: Api, routes: Sequence[Route] | None = None) -> Api:
     check_api(api)
     api.save()
     if routes is not None:
-        for route in routes:
-            route.api = api
         check_routes(api, routes)
         rows.replace_children(
+            api.routes,
+            routes,
             name="routes",
-            existing=list(api.routes.all()),
-            wanted=routes,
             key=lambda route: (route.path, frozenset(route.methods)),
             check=check_route,
         )

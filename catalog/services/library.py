@@ -172,22 +172,23 @@ def updates(now: datetime | None = None, *, lock: bool = False) -> list[Update]:
     if lock:
         rows = rows.select_for_update(of=("self",))
     rows = rows.prefetch_related("price_changes").order_by("model__name", "provider__name", "pk")
-    moment = (now or timezone.now()).timestamp()
-    found = [_update(row, moment) for row in rows]
+    now = now or timezone.now()
+    found = [_update(row, now) for row in rows]
     return [one for one in found if one is not None]
 
 
-def _update(row: Deployment, moment: float) -> Update | None:
+def _update(row: Deployment, now: datetime) -> Update | None:
     entry = library.entries().get(row.library)
     if entry is None or (
         entry.provider_model != row.provider_model and row.provider.preset != "azure"
     ):
         return None
-    old, planned = ai_routing.standing(row, moment)
+    old = ai_routing.prices(ai_routing.in_force(row, now))
+    moment = now.timestamp()
     # The library knows nothing of batches: what stands of them stays.
     batch = old.batch_percent
     new = replace(entry.prices_at(moment), since=0, batch_percent=batch)
-    known = {each.since for each in planned}
+    known = {int(change.since.timestamp()) for change in row.price_changes.all()}
     coming = [p for p in entry.prices if p.since > moment and p.since not in known]
     later = tuple(replace(p, batch_percent=batch) for p in coming)
     if not library.prices_known(new, entry.abilities) or old.currency != new.currency:

@@ -1,12 +1,12 @@
-"""Limits, one by one or all those of one thing."""
+"""Limits, and which of them contradict each other."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 from django.db import transaction
 
-from catalog.models import Api, ApiKey, Application, Limit, Plan
+from catalog.models import Limit
 from catalog.services import rows
 
 
@@ -14,18 +14,6 @@ from catalog.services import rows
 def save_limit(*, limit: Limit) -> Limit:
     """Raises ValidationError by field for what cannot be counted, or is limited already."""
     return rows.save(row=limit)
-
-
-def replace_limits(
-    *, of: Plan | Application | ApiKey | Api, place: str, wanted: Sequence[Limit]
-) -> None:
-    """Makes ``wanted`` the limits of ``of``, whose ``place`` is one of ``limits.PLACES``.
-
-    Raises ValidationError with keys like ``limits[1].window``. Call it inside a transaction.
-    """
-    for limit in wanted:
-        setattr(limit, place, of)
-    rows.replace_children(name="limits", existing=list(of.limits.all()), wanted=wanted, key=kind_of)
 
 
 def kind_of(limit: Limit) -> Hashable:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.formats import date_format
 
+from catalog.ai_routing import in_force
 from catalog.models import Deployment, PriceChange
 from catalog.models.prices import PRICE_FIELDS
 from catalog.price_checks import check_prices
@@ -61,13 +62,6 @@ def _check_not_begun(change: PriceChange) -> None:
             "other prices that begin later."
         )
         raise ValidationError({"since": ValidationError(message, code="past")})
-
-
-def in_force(deployment: Deployment) -> Deployment | PriceChange:
-    """What holds the prices of now: the last change that has begun, or the deployment itself."""
-    now = timezone.now()
-    past = [change for change in deployment.price_changes.all() if change.since <= now]
-    return max(past, key=lambda change: change.since, default=deployment)
 
 
 def check_own_prices(deployment: Deployment) -> None:

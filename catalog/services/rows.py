@@ -31,24 +31,26 @@ def delete(*, row: Row) -> None:
 
 
 def replace_children(
+    children: Any,
+    wanted: Sequence[R],
     *,
     name: str,
-    existing: Sequence[R],
-    wanted: Sequence[R],
     key: Callable[[R], Hashable],
     check: Callable[[R], None] | None = None,
 ) -> None:
-    """Makes ``wanted`` the children in place of ``existing``, keeping ids where it can.
+    """Makes ``wanted`` the ``children`` (a parent's, like ``upstream.targets``), keeping ids where
+    it can.
 
     A wanted row takes over the existing row with the same id, or else with the same
     ``key``, with what nobody can edit; the others are created, and what nobody took over is
     deleted. Raises ValidationError with keys like ``targets[1].url``. Call it inside a transaction.
     """
     errors: dict[str, Any] = {}
-    left = {row.pk: row for row in existing}
+    left = {row.pk: row for row in children.all()}
     seen: set[Hashable] = set()
     for position, row in enumerate(wanted):
         place = f"{name}[{position}]"
+        setattr(row, children.field.name, children.instance)
         if key(row) in seen:
             errors[place] = ["This stands in the list twice."]
         seen.add(key(row))

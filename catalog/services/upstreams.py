@@ -21,12 +21,10 @@ def save_upstream(*, upstream: Upstream, targets: Sequence[Target] | None = None
     upstream.full_clean()
     upstream.save()
     if targets is not None:
-        for target in targets:
-            target.upstream = upstream
         rows.replace_children(
+            upstream.targets,
+            targets,
             name="targets",
-            existing=list(upstream.targets.all()),
-            wanted=targets,
             key=lambda target: target.url,
             check=check_target,
         )

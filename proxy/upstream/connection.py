@@ -14,6 +14,7 @@ import httptools
 
 from contract.snapshot import Timeouts
 from proxy.errors import UpstreamBroken, UpstreamError
+from proxy.stopped import HOP_BY_HOP
 from proxy.upstream.frames import FRAMES, several
 from proxy.upstream.response import Response
 
@@ -29,19 +30,7 @@ HIGH_WATER = 131072
 
 _line_of = FRAMES.get
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
-_NOT_PASSED = frozenset(
-    name.encode()
-    for name in (
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "x-request-id",
-    )
-)
+_NOT_PASSED = frozenset(name.encode() for name in (*HOP_BY_HOP, "x-request-id")) - _FRAMING
 """Header fields that speak of this connection alone, and the one that is the gateway's."""
 
 

@@ -16,6 +16,7 @@ from tenants.admin.base import Answers, ConsoleAdmin, posted
 from tenants.admin.organisations import LookOnlyInline
 from tenants.forms import DomainForm, NewUserForm, UserForm
 from tenants.models import AccountTier, Domain, Membership, User
+from tenants.selectors import LIMITS
 from tenants.sites import operator_site
 
 
@@ -37,16 +38,7 @@ class AccountTierAdmin(ConsoleAdmin):
         (
             "Limits",
             {
-                "fields": [
-                    "max_apis",
-                    "max_applications",
-                    "max_members",
-                    "max_calls_per_minute",
-                    "max_calls_per_month",
-                    "max_calls_at_once",
-                    "max_tokens_per_month",
-                    "max_body_bytes",
-                ],
+                "fields": LIMITS,
                 "description": "An empty limit means no limit.",
             },
         ),
