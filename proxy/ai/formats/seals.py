@@ -10,7 +10,10 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error
 
-_MARKS = {"responses": b64encode(b"responses").decode()}
+_MARKS = {
+    "responses": b64encode(b"responses").decode(),
+    "converse": b64encode(b"converse.").decode(),
+}
 """The names of formats whose signatures are marked wherever they go; without padding, so that what
 follows can be put behind. One that has no such mark is of whatever format it is found in."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from proxy.ai.formats import data_url
+from proxy.ai.formats import data_url, seals
 from proxy.ai.formats.fields import Fields, encode
 from proxy.ai.middle import (
     Foreign,
@@ -123,11 +123,21 @@ def _result(block: Fields) -> Part:
 def _thinking(block: Fields) -> Thinking:
     content = block.inner("reasoningContent")
     assert content is not None
-    sealed = content.text("redactedContent")
+    sealed = seal(content.text("redactedContent"))
     said = content.inner("reasoningText")
     if said is None:
         return Thinking(sealed=sealed)
-    return Thinking(said.text("text"), said.text("signature"), sealed)
+    return Thinking(said.text("text"), seal(said.text("signature")), sealed)
+
+
+def seal(signature: str) -> str:
+    """A signature as the middle form has it: with the mark of who made it."""
+    return seals.marked(FORMAT, signature) if signature else ""
+
+
+def is_ours(signature: str) -> bool:
+    """Bedrock made it and takes it back."""
+    return bool(seals.unmarked(FORMAT, signature))
 
 
 def _media(block: Fields, name: str, kind: Any) -> Media:
@@ -223,14 +233,22 @@ def _written_result(part: ToolResult, notes: Notes, *, own: bool) -> Block:
 
 
 def _written_thinking(part: Thinking, notes: Notes, *, own: bool) -> Block | None:
-    if part.sealed and own:
-        return {"reasoningContent": {"redactedContent": part.sealed}}
-    if part.sealed or (part.signature and not own):
+    made = part.sealed or part.signature
+    if made and not own and not is_ours(made):
         # Of another provider's: Bedrock would refuse what it did not sign.
-        notes.lacks("reasoning")
+        notes.lacks("messages.thinking")
         return None
-    said = {"text": part.text} | ({"signature": part.signature} if part.signature else {})
+    if part.sealed:
+        return {"reasoningContent": {"redactedContent": unsealed(part.sealed)}}
+    said = {"text": part.text}
+    if part.signature:
+        said["signature"] = unsealed(part.signature)
     return {"reasoningContent": {"reasoningText": said}}
+
+
+def unsealed(signature: str) -> str:
+    """As Bedrock calls it. Another's stays as it is, for a client to keep."""
+    return seals.unmarked(FORMAT, signature) or signature
 
 
 def _written_media(part: Media, notes: Notes) -> Block | None:

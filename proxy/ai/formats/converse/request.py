@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.ai.formats.converse import blocks
+from proxy.ai.formats.converse import blocks, claude
 from proxy.ai.formats.converse.blocks import FORMAT, Block
 from proxy.ai.formats.fields import Fields, encode, request_fields
 from proxy.ai.middle import (
     Message,
     OutputFormat,
+    Part,
     Reasoning,
     Request,
+    Thinking,
     Tool,
     ToolChoice,
 )
@@ -26,7 +28,6 @@ _TIERS = {
     "reserved": "reserved",
 }
 _BUDGETS = {"none": 0, "minimal": 1024, "low": 2048, "medium": 8192, "high": 24576}
-_LEAST_BUDGET = 1024
 _NOVA_LEVELS = {"minimal": "low", "xhigh": "high", "max": "high"}
 _UNSAID = ("name", "detail", "citations")
 _JSON_ONLY = "Answer with one JSON object and nothing else."
@@ -118,18 +119,14 @@ def write_request(request: Request, model: str, notes: Notes) -> bytes:
         unsaid(request, _UNSAID, notes)
     skipped = ("inferenceConfig", "toolConfig")
     body: Block = {name: value for name, value in request.extra.items() if name not in skipped}
-    system, messages = _messages(request, notes, own=own)
+    system, messages = _messages(request, model, notes, own=own)
     if system:
         body["system"] = system
     body["messages"] = messages
-    config = {
-        "maxTokens": request.max_tokens,
-        "temperature": request.temperature,
-        "topP": request.top_p,
-        "stopSequences": request.stop or None,
-    }
-    told = {name: value for name, value in config.items() if value is not None}
+    told, more = _settings(request, model, notes, own=own)
     told |= request.extra.get("inferenceConfig", {})
+    if request.stop:
+        told["stopSequences"] = request.stop
     if told:
         body["inferenceConfig"] = told
     _write_tools(request, body, notes)
@@ -142,13 +139,14 @@ def write_request(request: Request, model: str, notes: Notes) -> bytes:
             notes.lacks("service_tier")
         else:
             body["serviceTier"] = {"type": tier}
-    more = _additional(request, model, notes)
     if more:
         body["additionalModelRequestFields"] = more | body.get("additionalModelRequestFields", {})
     return encode(body)
 
 
-def _messages(request: Request, notes: Notes, *, own: bool) -> tuple[list[Block], list[Block]]:
+def _messages(
+    request: Request, model: str, notes: Notes, *, own: bool
+) -> tuple[list[Block], list[Block]]:
     """System messages go apart; neighbours of one role are joined, as Bedrock wants turns."""
     system: list[Block] = []
     messages: list[Block] = []
@@ -159,7 +157,8 @@ def _messages(request: Request, notes: Notes, *, own: bool) -> tuple[list[Block]
             parts = message.parts if own else texts_only(message, notes)
             system += blocks.write_all(list(parts), notes, own=own)
             continue
-        content = blocks.write_all(message.parts, notes, own=own)
+        said = message.parts if own else _without_unsigned(message.parts, model, notes)
+        content = blocks.write_all(said, notes, own=own)
         if not content and not own:
             continue
         if not own and messages and messages[-1]["role"] == message.role:
@@ -168,6 +167,16 @@ def _messages(request: Request, notes: Notes, *, own: bool) -> tuple[list[Block]
             extra = (message.extra or {}).get(FORMAT, {})
             messages.append({"role": message.role, "content": content, **extra})
     return system, messages
+
+
+def _without_unsigned(parts: list[Part], model: str, notes: Notes) -> list[Part]:
+    """Anthropic's models refuse thoughts that nobody signed."""
+    if not claude.is_claude(model):
+        return parts
+    kept = [p for p in parts if not isinstance(p, Thinking) or p.signature or p.sealed]
+    if len(kept) < len(parts):
+        notes.lacks("messages.thinking")
+    return kept
 
 
 def _write_tools(request: Request, body: Block, notes: Notes) -> None:
@@ -226,8 +235,20 @@ def _write_output(request: Request, body: Block, notes: Notes) -> None:
     }
 
 
+def _settings(request: Request, model: str, notes: Notes, *, own: bool) -> tuple[Block, Block]:
+    """``inferenceConfig``, and what Converse leaves to each maker's models, in its words."""
+    if claude.is_claude(model) and not own:
+        return claude.tell(request, model, notes)
+    config = {
+        "maxTokens": request.max_tokens,
+        "temperature": request.temperature,
+        "topP": request.top_p,
+    }
+    told = {name: value for name, value in config.items() if value is not None}
+    return told, _additional(request, model, notes)
+
+
 def _additional(request: Request, model: str, notes: Notes) -> Block:
-    """What Converse leaves to each maker's models, in that maker's words."""
     more: Block = {}
     if request.top_k is not None:
         if "nova" in model:
@@ -242,13 +263,6 @@ def _additional(request: Request, model: str, notes: Notes) -> Block:
 
 def _reasoning(reasoning: Reasoning, model: str, notes: Notes) -> Block:
     effort = reasoning.effort or ("medium" if reasoning.on else "none")
-    if "claude" in model:
-        budget = _BUDGETS.get(effort, 24576) if reasoning.budget is None else reasoning.budget
-        if not reasoning.on or budget == 0:
-            return {}
-        budget = max(budget, _LEAST_BUDGET)
-        notes.maps("reasoning", f"budget_tokens {budget}")
-        return {"thinking": {"type": "enabled", "budget_tokens": budget}}
     if "nova" in model:
         if not reasoning.on or effort == "none":
             return {"reasoningConfig": {"type": "disabled"}}

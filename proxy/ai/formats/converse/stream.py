@@ -136,14 +136,14 @@ class Reader:
         thought = delta.inner("reasoningContent")
         use = delta.inner("toolUse")
         if thought is not None:
-            sealed = thought.text("redactedContent")
+            sealed = blocks.seal(thought.text("redactedContent"))
             if place is None:
                 place = self._begin(index, Thinking(sealed=sealed), events)
             text, signature = thought.text("text"), thought.text("signature")
             if text:
                 events.append(PartDelta(0, place, text))
             if signature:
-                events.append(PartSigned(0, place, signature))
+                events.append(PartSigned(0, place, blocks.seal(signature)))
         elif use is not None and place is not None:
             events.append(PartDelta(0, place, use.text("input")))
         elif delta.has("text"):
@@ -174,7 +174,7 @@ class Writer:
         if isinstance(event, PartBegin):
             return self._begin(event)
         if isinstance(event, PartSigned):
-            said = {"reasoningContent": {"signature": event.signature}}
+            said = {"reasoningContent": {"signature": blocks.unsealed(event.signature)}}
             if not isinstance(self._parts.get(event.part), Thinking):
                 return b""
             return _event("contentBlockDelta", {"contentBlockIndex": event.part, "delta": said})
@@ -201,7 +201,7 @@ class Writer:
             start: Block = {"toolUse": use}
             return _event("contentBlockStart", {"contentBlockIndex": event.part, "start": start})
         if isinstance(event.value, Thinking) and event.value.sealed:
-            said = {"reasoningContent": {"redactedContent": event.value.sealed}}
+            said = {"reasoningContent": {"redactedContent": blocks.unsealed(event.value.sealed)}}
             return _event("contentBlockDelta", {"contentBlockIndex": event.part, "delta": said})
         if isinstance(event.value, Text | Thinking):
             return b""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from proxy.ai.formats.messages.models import Model
@@ -45,8 +46,19 @@ def as_it_came(reasoning: Reasoning | None, body: dict[str, Any]) -> None:
         body["output_config"] = {"effort": reasoning.effort}
 
 
-def tell(request: Request, model: Model, body: dict[str, Any], notes: Notes) -> None:
-    """Writes ``thinking`` and ``output_config.effort``; ``max_tokens`` is in ``body`` already."""
+def _of_anthropic(seal: str) -> bool:
+    return not is_others(NAME, seal)
+
+
+def tell(
+    request: Request,
+    model: Model,
+    body: dict[str, Any],
+    notes: Notes,
+    takes: Callable[[str], bool] = _of_anthropic,
+) -> None:
+    """Writes ``thinking`` and ``output_config.effort``; ``max_tokens`` and ``tool_choice`` are in
+    ``body`` already. ``takes``: whether a thought's signature is one that the provider made."""
     reasoning = request.reasoning
     if reasoning is None:
         return
@@ -55,7 +67,7 @@ def tell(request: Request, model: Model, body: dict[str, Any], notes: Notes) -> 
     elif model.thinks == "never":
         notes.lacks("reasoning")
     elif model.thinks == "by budget" or (model.thinks == "either" and reasoning.budget):
-        _by_budget(request, reasoning, body, notes)
+        _by_budget(request, reasoning, body, notes, takes)
     else:
         body["thinking"] = {"type": "adaptive"}
         if reasoning.summary and model.thinks != "either":
@@ -71,10 +83,16 @@ def _stop(model: Model, body: dict[str, Any], notes: Notes) -> None:
         body["thinking"] = {"type": "disabled"}
 
 
-def _by_budget(request: Request, reasoning: Reasoning, body: dict[str, Any], notes: Notes) -> None:
+def _by_budget(
+    request: Request,
+    reasoning: Reasoning,
+    body: dict[str, Any],
+    notes: Notes,
+    takes: Callable[[str], bool],
+) -> None:
     choice = body.get("tool_choice", {}).get("type")
     room = body["max_tokens"] * 4 // 5
-    if choice in ("any", "tool") or room < _SMALLEST or _began_without(request):
+    if choice in ("any", "tool") or room < _SMALLEST or _began_without(request, takes):
         # Each of the three is refused together with a budget.
         notes.lacks("reasoning")
         return
@@ -87,7 +105,7 @@ def _by_budget(request: Request, reasoning: Reasoning, body: dict[str, Any], not
     body["thinking"] = {"type": "enabled", "budget_tokens": budget}
 
 
-def _began_without(request: Request) -> bool:
+def _began_without(request: Request, takes: Callable[[str], bool]) -> bool:
     """The turn that is to be gone on with called tools and has no thoughts to begin with."""
     if not request.messages or len(request.messages) < 2:
         return False
@@ -97,13 +115,13 @@ def _began_without(request: Request) -> bool:
     for message in reversed(request.messages):
         if message.role == "assistant":
             called = any(isinstance(part, ToolCall) for part in message.parts)
-            return called and not any(_signed(part) for part in message.parts)
+            return called and not any(_signed(part, takes) for part in message.parts)
     return False
 
 
-def _signed(part: object) -> bool:
+def _signed(part: object, takes: Callable[[str], bool]) -> bool:
     seal = part.signature or part.sealed if isinstance(part, Thinking) else ""
-    return bool(seal) and not is_others(NAME, seal)
+    return bool(seal) and takes(seal)
 
 
 def _wanted(reasoning: Reasoning, notes: Notes) -> str:

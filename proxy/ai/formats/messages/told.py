@@ -128,7 +128,7 @@ def _for_others(request: Request, name: str, notes: Notes) -> dict[str, Any]:
     if system:
         body["system"] = short(system)
     body["messages"] = messages
-    _tell_sampling(request, model, body, notes)
+    tell_sampling(request, model, body, notes)
     _tell_others(request, body, notes)
     return body
 
@@ -195,7 +195,8 @@ def _known(tool: Tool, model: Model, notes: Notes) -> list[dict[str, Any]]:
     return [written]
 
 
-def _tell_sampling(request: Request, model: Model, body: dict[str, Any], notes: Notes) -> None:
+def tell_sampling(request: Request, model: Model, body: dict[str, Any], notes: Notes) -> None:
+    """Writes ``temperature``, ``top_p`` and ``top_k``; ``thinking`` is in ``body`` already."""
     temperature, top_p = request.temperature, request.top_p
     if temperature is not None and temperature > 1:
         notes.maps("temperature", "1")

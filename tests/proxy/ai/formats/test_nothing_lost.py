@@ -294,3 +294,56 @@ def test_gemini_gets_its_own_fields_back_when_it_is_told_anew():
 
 def test_every_dialect_is_one_of_a_preset():
     assert DIALECTS.keys() <= PRESETS.keys()
+
+
+def claude_at_bedrock(**more: Any) -> tuple[Any, Notes]:
+    asked = chat(**({"reasoning_effort": "medium", "max_completion_tokens": 20_000} | more))
+    return tell("chat", asked, "converse", model="anthropic.claude-sonnet-4-5-v1:0")
+
+
+def test_claude_at_bedrock_thinks_within_what_it_may_write():
+    body, notes = claude_at_bedrock()
+    assert body["additionalModelRequestFields"] == {
+        "thinking": {"type": "enabled", "budget_tokens": 8192}
+    }
+    body, notes = claude_at_bedrock(max_completion_tokens=5000)
+    assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 4000
+    body, notes = claude_at_bedrock(max_completion_tokens=None)
+    assert body["inferenceConfig"] == {"maxTokens": 32_000}
+    assert "max_tokens=32000" in notes.mapped
+    body, notes = claude_at_bedrock(max_completion_tokens=500)
+    assert "additionalModelRequestFields" not in body
+    assert notes.dropped == ["reasoning"]
+
+
+def test_claude_at_bedrock_neither_samples_nor_is_made_to_call_while_it_thinks():
+    _, notes = claude_at_bedrock(temperature=0.2)
+    assert notes.dropped == ["temperature"]
+    tools = [{"type": "function", "function": {"name": "look"}}]
+    body, notes = claude_at_bedrock(tools=tools, tool_choice="required")
+    assert body["toolConfig"]["toolChoice"] == {"any": {}}
+    assert "additionalModelRequestFields" not in body
+    assert notes.dropped == ["reasoning"]
+    body, _ = claude_at_bedrock(temperature=0.2, top_k=5, reasoning_effort="none")
+    assert body["inferenceConfig"]["temperature"] == 0.2
+    assert body["additionalModelRequestFields"] == {"top_k": 5}
+
+
+def test_newer_models_of_claude_at_bedrock_are_told_an_effort():
+    asked = chat(reasoning_effort="high", max_completion_tokens=5000)
+    body, _ = tell("chat", asked, "converse", model="anthropic.claude-opus-4-8-v1:0")
+    assert body["additionalModelRequestFields"] == {
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high"},
+    }
+
+
+def test_thoughts_that_nobody_signed_are_not_told_to_claude_at_bedrock():
+    said = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello.", "reasoning_content": "A greeting."},
+        {"role": "user", "content": "And?"},
+    ]
+    body, notes = claude_at_bedrock(messages=said)
+    assert "A greeting." not in json.dumps(body)
+    assert notes.dropped == ["messages.thinking"]
