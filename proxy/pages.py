@@ -18,7 +18,8 @@ import re
 from collections.abc import Iterator
 from mmap import PAGESIZE
 from pathlib import Path
-from time import sleep, thread_time
+from threading import Event
+from time import thread_time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,16 +52,18 @@ async def keep_large(holder: Holder) -> None:
     """
     if not possible():
         return
-    seen = -1.0
-    while True:
-        if holder.changed_at != seen:
-            seen = holder.changed_at
-            try:
-                await asyncio.to_thread(enlarge)
-            except OSError as error:
-                logger.warning("The heap stays in small pages: %s", error)
-                return
-        await asyncio.sleep(AGAIN_SECONDS)
+    seen, stop = -1.0, Event()
+    try:
+        while True:
+            if holder.changed_at != seen:
+                seen = holder.changed_at
+                await asyncio.to_thread(enlarge, stop)
+            await asyncio.sleep(AGAIN_SECONDS)
+    except OSError as error:
+        logger.warning("The heap stays in small pages: %s", error)
+    finally:
+        # The worker's end waits for its threads.
+        stop.set()
 
 
 def possible() -> bool:
@@ -71,7 +74,7 @@ def possible() -> bool:
     return "[never]" not in _SETTING.read_text()
 
 
-def enlarge() -> None:
+def enlarge(stop: Event) -> None:
     """Puts the heap of this process into large pages. Raises OSError where it cannot be seen.
 
     Of what is in them already nothing is done.
@@ -85,8 +88,8 @@ def enlarge() -> None:
             began = thread_time()
             # One that was given back meanwhile fails, and so may all where none are left.
             advise(page, LARGE, _COLLAPSE)
-            if thread_time() - began > REST_SECONDS / 10:
-                sleep(REST_SECONDS)
+            if thread_time() - began > REST_SECONDS / 10 and stop.wait(REST_SECONDS):
+                return
 
 
 def mapped(mappings: str) -> Iterator[tuple[int, int]]:

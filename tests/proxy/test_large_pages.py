@@ -7,6 +7,7 @@ import mmap
 import re
 import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from proxy_servers import GatewayProcess, wait_until
@@ -32,7 +33,7 @@ async def test_it_is_seen_to_again_only_after_tenants_have_changed(
     seen: list[float] = []
     holder = Holder()
     monkeypatch.setattr(pages, "AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(pages, "enlarge", lambda: seen.append(holder.changed_at))
+    monkeypatch.setattr(pages, "enlarge", lambda stop: seen.append(holder.changed_at))
     task = asyncio.create_task(pages.keep_large(holder))
     await asyncio.sleep(0.2)
     for changed_at in (1.0, 2.0):
@@ -47,10 +48,22 @@ def test_the_heap_is_put_into_large_pages() -> None:
     heap = [bytes(400) for _ in range(100_000)]
     before = large()
 
-    pages.enlarge()
+    pages.enlarge(Event())
 
     assert large() - before > len(heap) * 400 / 2
     assert all(one == bytes(400) for one in heap)
+
+
+@needs_large_pages
+def test_a_worker_that_stops_does_not_wait_for_it() -> None:
+    heap = [bytes(400) for _ in range(100_000)]
+    stop = Event()
+    stop.set()
+    before = large()
+
+    pages.enlarge(stop)
+
+    assert large() - before < len(heap) * 400 / 2
 
 
 @needs_large_pages
@@ -60,7 +73,7 @@ def test_little_used_memory_does_not_grow() -> None:
         for place in range(0, size, 16 * mmap.PAGESIZE):
             memory[place] = 1
         before = resident()
-        pages.enlarge()
+        pages.enlarge(Event())
         assert resident() - before < size / 4
 
 
