@@ -85,11 +85,13 @@ def enlarge(stop: Event) -> None:
         if used(start, end) < MOSTLY:
             continue
         for page in range(start, end, LARGE):
+            if stop.is_set():
+                return
             began = thread_time()
             # One that was given back meanwhile fails, and so may all where none are left.
             advise(page, LARGE, _COLLAPSE)
-            if thread_time() - began > REST_SECONDS / 10 and stop.wait(REST_SECONDS):
-                return
+            if thread_time() - began > REST_SECONDS / 10:
+                stop.wait(REST_SECONDS)
 
 
 def mapped(mappings: str) -> Iterator[tuple[int, int]]:
