@@ -100,15 +100,19 @@ async def _error(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     response, body = attempt.response, attempt.body
     note_error(exchange, response.status)
     if not has_message(body):
-        text = f"The AI provider answered {response.status} without saying why."
         ours = family(asking.format)
         if body.startswith(b"{") and b'"message"' in body:
-            text = ours.read_fault(response.status, {}, body).message
-        kind = "server_error" if response.status >= 500 else "invalid_request_error"
-        fault = Fault(status=response.status, message=text, kind=kind, code=exchange.error_code)
+            fault = ours.read_fault(response.status, {}, body)
+        else:
+            text = f"The AI provider answered {response.status} without saying why."
+            fault = Fault(status=response.status, message=text)
+        if not fault.kind and response.status >= 500:
+            fault.kind = "server_error"
+        fault.code = fault.code or exchange.error_code
         body = ours.write_fault(fault)
     headers: Headers = [(b"content-type", b"application/json")]
-    retry_after = field(response, b"retry-after")
-    if retry_after is not None:
-        headers.append((b"retry-after", retry_after))
+    for name in (b"retry-after", b"retry-after-ms"):
+        hint = field(response, name)
+        if hint is not None:
+            headers.append((name, hint))
     await exchange.respond(response.status, headers, body)

@@ -1,5 +1,6 @@
 """Errors in Google's shape: ``{"error": {"code", "message", "status", "details"}}``, alone or as
-the only item of a list. How long to wait is in a ``RetryInfo`` among the details.
+the only item of a list. How long to wait is in a ``RetryInfo`` among the details, another
+provider's code in an ``ErrorInfo``.
 
 Source: Google's API design guide, "Errors", and ``google/rpc/error_details.proto``.
 """
@@ -30,7 +31,11 @@ _STATUSES = {
     501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
+    529: "UNAVAILABLE",
 }
+_DETAIL = "type.googleapis.com/google.rpc."
+_DOMAIN = "provider"
+"""Of a reason that is another provider's code."""
 
 
 def read_fault(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Fault:
@@ -56,13 +61,23 @@ def of_error(error: dict[str, Any], status: int = 0) -> Fault:
     if not status:
         status = code if type(code) is int and 400 <= code <= 599 else 502
     message, kind = error.get("message"), error.get("status")
+    details = error.get("details")
+    kind = kind if type(kind) is str else ""
     return Fault(
         status=status,
         message=message if type(message) is str else f"The provider answered {status}.",
-        kind=kind if type(kind) is str else "",
-        code=kind if type(kind) is str else "",
-        retry_after=_hint(error.get("details")),
+        kind=kind,
+        code=_reason(details) or kind,
+        retry_after=_hint(details),
     )
+
+
+def _reason(details: Any) -> str:
+    for detail in details if type(details) is list else []:
+        if type(detail) is dict and str(detail.get("@type", "")).endswith("google.rpc.ErrorInfo"):
+            reason = detail.get("reason")
+            return reason if type(reason) is str else ""
+    return ""
 
 
 def _hint(details: Any) -> float | None:
@@ -78,13 +93,15 @@ def _envelope(fault: Fault) -> dict[str, Any]:
     fallback = "INVALID_ARGUMENT" if fault.status < 500 else "INTERNAL"
     kind = fault.kind if fault.kind.isupper() else _STATUSES.get(fault.status, fallback)
     error: dict[str, Any] = {"code": fault.status, "message": fault.message, "status": kind}
+    details: list[dict[str, Any]] = []
+    if fault.code and fault.code != kind:
+        info = {"@type": f"{_DETAIL}ErrorInfo", "reason": fault.code, "domain": _DOMAIN}
+        details.append(info | ({"metadata": {"param": fault.param}} if fault.param else {}))
     if fault.retry_after is not None:
-        error["details"] = [
-            {
-                "@type": "type.googleapis.com/google.rpc.RetryInfo",
-                "retryDelay": f"{fault.retry_after:g}s",
-            }
-        ]
+        delay = f"{fault.retry_after:g}s"
+        details.append({"@type": f"{_DETAIL}RetryInfo", "retryDelay": delay})
+    if details:
+        error["details"] = details
     return {"error": error}
 
 

@@ -1,0 +1,71 @@
+"""A provider's errors in the shape of each client: status, code and when to ask again are kept."""
+
+import json
+
+import pytest
+
+HI = {"role": "user", "content": "Hi"}
+OPENAI = {"message": "Too long.", "type": "invalid_request_error", "param": "messages"}
+OPENAI |= {"code": "context_length_exceeded"}
+DOORS = {
+    "chat": ("/v1/chat/completions", {"messages": [HI]}),
+    "responses": ("/v1/responses", {"input": "Hi"}),
+    "messages": ("/v1/messages", {"messages": [HI], "max_tokens": 5}),
+    "gemini": ("/v1beta/models/{}:generateContent", {"contents": [{"parts": [{"text": "Hi"}]}]}),
+}
+
+
+def ask(web, door, model):
+    path, body = DOORS[door]
+    if door == "gemini":
+        return web.post(path.format(model), json=body)
+    return web.post(path, json=body | {"model": model})
+
+
+def code_in(door, error):
+    if door in ("chat", "responses"):
+        return error["code"]
+    if door == "messages":
+        return error["details"]["error_code"]
+    return next(d["reason"] for d in error["details"] if d["@type"].endswith("ErrorInfo"))
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("code", ["context_length_exceeded", "content_filter"])
+def test_every_client_is_told_the_code(web, provider, door, code):
+    provider.says(json.dumps({"error": OPENAI | {"code": code}}).encode(), status=400)
+    told = ask(web, door, "gpt")
+    assert told.status_code == 400
+    error = told.json()["error"]
+    assert error["message"] == "Too long."
+    assert code_in(door, error) == code
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_an_overloaded_provider_is_that_for_every_client(web, provider, door):
+    body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    provider.says(json.dumps(body).encode(), status=529, headers={"retry-after": "7"})
+    told = ask(web, door, "claude")
+    assert (told.status_code, told.headers["retry-after"]) == (529, "7")
+    error = told.json()["error"]
+    said = error["status"] if door == "gemini" else error["type"]
+    assert said == ("UNAVAILABLE" if door == "gemini" else "overloaded_error")
+
+
+@pytest.mark.parametrize("door", ["chat", "responses", "messages"])
+def test_how_long_google_asks_to_wait_is_in_the_head(web, provider, door):
+    hint = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "33.6s"}
+    error = {"code": 429, "message": "Slow.", "status": "RESOURCE_EXHAUSTED", "details": [hint]}
+    provider.says(json.dumps({"error": error}).encode(), status=429)
+    told = ask(web, door, "gemini")
+    assert (told.status_code, told.headers["retry-after"]) == (429, "34")
+
+
+def test_an_error_without_an_envelope_keeps_its_code_and_kind(web, provider):
+    error = {"object": "error", "message": "Slow.", "type": "rate_limited", "code": "1300"}
+    provider.says(json.dumps(error).encode(), status=429, headers={"retry-after-ms": "1500"})
+    told = ask(web, "chat", "gpt")
+    assert told.status_code == 429
+    assert told.headers["retry-after-ms"] == "1500"
+    said = told.json()["error"]
+    assert said == {"message": "Slow.", "type": "rate_limited", "param": None, "code": "1300"}
