@@ -80,9 +80,11 @@ class Asking:
         """The whole of it in the middle form: read once, and a copy each time that it is asked for,
         since each provider's rules change it. Raises InvalidRequest and TooManyValues."""
         if self._request is None:
-            values.check(self.body)
+            if self._form is None:
+                values.check(self.body)
+            body = self.body if self._form is None else self._form.whole()
             self._request = self.formats[self.format].read_request(
-                self.body, model=self.asked.model, stream=self.stream
+                body, model=self.asked.model, stream=self.stream
             )
         return structs.replace(self._request)
 

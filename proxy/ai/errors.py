@@ -126,11 +126,23 @@ class ParameterUnsupported(GatewayError):
     code = "parameter_unsupported"
     title = "Parameter unsupported"
 
-    def __init__(self, param: str, where: str) -> None:
-        super().__init__(
-            f"'{param}' cannot be used with {where}. Leave it out, or choose another model."
-        )
+    def __init__(self, param: str, where: str, only: str = "") -> None:
+        """``only``: the values that can be used."""
+        what = f"'{param}' can be {only} only with" if only else f"'{param}' cannot be used with"
+        how = "Change it or leave it out" if only else "Leave it out"
+        super().__init__(f"{what} {where}. {how}, or choose another model.")
         self.param = param
+
+
+class ModelDeclined(GatewayError):
+    """The provider answered, and there is nothing in it of what was asked for."""
+
+    status = 400
+    code = "model_declined"
+    title = "Model declined"
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"The model made no {what}. {why} Change the request and try again.")
 
 
 class AnswerUnreadable(UpstreamError):

@@ -121,7 +121,9 @@ def _prices(model: ModelRuntime) -> tuple[Prices, ...]:
 
 
 def input_tokens(body: bytes) -> int:
-    """Of text or JSON."""
+    """Of text or JSON. A form, which begins with its boundary, is an attachment."""
+    if body.startswith(b"--"):
+        return max(ATTACHMENT, len(body) // ATTACHED_BYTES_A_TOKEN)
     plain, tokens = len(body), 0
     if any(mark in body for mark in _MARKS):
         for attachment in _attachments(body):

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Heads remembered with one client's fields."""
+_REMADE = frozenset({"speech", "transcriptions", "translations"})
+_DESCRIBE = (b"accept", b"content-type")
+"""A client that sends a form or wants sound says so, and where that is translated neither is true
+of what the provider gets and gives."""
 
 
 def head(
@@ -48,7 +52,10 @@ def _start(
     exchange: Exchange, asking: Asking, deployment: DeploymentRuntime, told: Told, host: bytes
 ) -> bytes:
     operation, stream = asking.door.operation, asking.stream
-    return _written(exchange.headers, operation, deployment, told, host, stream=stream)
+    client: Mapping[bytes, bytes] = exchange.headers
+    if operation in _REMADE and told.format != asking.format:
+        client = {name: value for name, value in client.items() if name not in _DESCRIBE}
+    return _written(client, operation, deployment, told, host, stream=stream)
 
 
 def _written(

@@ -16,6 +16,7 @@ _SOUNDS = {
     "audio/vnd.wave": "wav",
     "audio/x-m4a": "m4a",
     "audio/mp4": "m4a",
+    "audio/mp4a-latm": "m4a",
     "audio/x-flac": "flac",
     "audio/l16": "pcm16",
 }

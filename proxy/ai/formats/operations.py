@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from proxy.ai.formats import Format, Simple
 from proxy.ai.formats.counting import registry as counting
 from proxy.ai.formats.embedding import registry as embedding
+from proxy.ai.formats.media import registry as media
+from proxy.ai.formats.moderation import registry as moderation
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.formats.rerank import registry as rerank
 
@@ -19,12 +21,17 @@ OPERATIONS: dict[str, Mapping[str, Simple]] = {
     "count": counting.COUNTS,
     "embeddings": embedding.EMBEDDINGS,
     "rerank": rerank.RERANKS,
+    "images": media.IMAGES,
+    "speech": media.SPEECH,
+    "transcriptions": media.TRANSCRIPTS,
+    "translations": media.TRANSCRIPTS,
+    "moderations": moderation.MODERATIONS,
 }
 
 OWN = counting.FAMILY | rerank.OWN
 """Whose own parameters a format takes, where that is another's."""
 
-_FAMILY = counting.FAMILY | embedding.FAMILY | rerank.FAMILY
+_FAMILY = counting.FAMILY | embedding.FAMILY | rerank.FAMILY | media.FAMILY | moderation.FAMILY
 
 
 def family(name: str) -> Format:

@@ -24,7 +24,16 @@ NOTED = 50
 """Of each kind of note, so many are kept: they go into a header."""
 _NOT_PLAIN = re.compile(r"[^ -~]")
 
-_SAYS_NOTHING: Mapping[str, Any] = {"n": 1, "logprobs": False, "top_logprobs": 0}
+_SAYS_NOTHING: Mapping[str, Any] = {
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "stream": False,
+    "quality": "auto",
+    "moderation": "auto",
+    "speed": 1,
+    "stream_format": "audio",
+}
 """A parameter that is set to what holds anyway."""
 
 _WRONG_WITHOUT = frozenset(
@@ -74,10 +83,11 @@ class Notes:
         """What an error calls it."""
         return f"the model '{self.model}'" if self.model else "this model"
 
-    def lacks(self, name: str, rule: Rule = "drop") -> None:
-        """The provider cannot be told ``name``. Raises ParameterUnsupported where it is refused."""
+    def lacks(self, name: str, rule: Rule = "drop", *, only: str = "") -> None:
+        """The provider cannot be told ``name``, or ``only`` with other values. Raises
+        ParameterUnsupported where it is refused."""
         if (rule if self.mode == "declared" else self.mode) == "refuse":
-            raise ParameterUnsupported(name, self.where)
+            raise ParameterUnsupported(name, self.where, only)
         _add(self.dropped, name)
 
     def maps(self, name: str, to: str) -> None:

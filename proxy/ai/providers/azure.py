@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
     if operation == "chat":
         return ("chat", "responses") if _is_v1(to) else ("chat",)
-    return (operation,) if operation in openai.PATHS else ()
+    return (operation,) if operation in openai.PATHS and operation != "moderations" else ()
 
 
 def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bool) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from proxy.ai.formats.media.gemini_images import predicts
 from proxy.ai.providers.openai import passed_on
 from proxy.errors import Headers
 
@@ -16,6 +17,10 @@ FORMATS = {
     "chat": ("gemini",),
     "count": ("gemini",),
     "embeddings": ("gemini_embeddings", "gemini_embedding"),
+    "images": ("gemini_images",),
+    "speech": ("gemini_speech",),
+    "transcriptions": ("gemini_transcripts",),
+    "translations": ("gemini_transcripts",),
 }
 VERBS = {
     "count": "countTokens",
@@ -31,14 +36,16 @@ def speaks(to: Destination, operation: str) -> tuple[str, ...]:
 def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bool) -> bytes:
     base = to.base if to.base.endswith(("/v1beta", "/v1")) else f"{to.base}/v1beta"
     name = quote(model.removeprefix("models/"), safe="")
-    return f"{base}/models/{name}:{verb(operation, spoken, stream=stream)}".encode()
+    return f"{base}/models/{name}:{verb(operation, spoken, model, stream=stream)}".encode()
 
 
-def verb(operation: str, spoken: str, *, stream: bool) -> str:
+def verb(operation: str, spoken: str, model: str, *, stream: bool) -> str:
     """What follows the colon. A stream is one of server-sent events only where that is asked."""
     if operation == "chat":
         return "streamGenerateContent?alt=sse" if stream else "generateContent"
-    return VERBS.get(operation) or VERBS[spoken]
+    if operation == "images" and predicts(model):
+        return "predict"
+    return VERBS.get(operation) or VERBS.get(spoken, "generateContent")
 
 
 def headers(to: Destination, client: Mapping[bytes, bytes], path: bytes, body: bytes) -> Headers:

@@ -25,6 +25,7 @@ PATHS = {
     "transcriptions": "/audio/transcriptions",
     "translations": "/audio/translations",
     "moderations": "/moderations",
+    "mistral_moderations": "/moderations",
     "jina_rerank": "/rerank",
     "voyage_rerank": "/rerank",
 }
@@ -54,6 +55,8 @@ def speaks(to: Destination, operation: str) -> tuple[str, ...]:
         return ("batches",) if kind in _WITH_BATCHES else ()
     if operation == "count":
         return ("responses",) if kind == "openai" else ()
+    if operation == "moderations" and kind == "mistral":
+        return ("mistral_moderations",)
     return (operation,) if operation in PATHS else ()
 
 

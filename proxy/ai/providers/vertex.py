@@ -72,7 +72,7 @@ def path(to: Destination, operation: str, spoken: str, model: str, *, stream: bo
     publisher, _, name = model.rpartition("/")
     where = f"projects/{quote(project, safe='')}/locations/{quote(location, safe='')}"
     who = f"publishers/{quote(publisher or 'google', safe='')}/models/{quote(name, safe='')}"
-    return f"{base}/{where}/{who}:{verb(operation, spoken, stream=stream)}".encode()
+    return f"{base}/{where}/{who}:{verb(operation, spoken, model, stream=stream)}".encode()
 
 
 def headers(to: Destination, client: Mapping[bytes, bytes], path: bytes, body: bytes) -> Headers:

@@ -224,6 +224,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("claude-at-bedrock", ("bedrock-1", "anthropic.claude-sonnet-4-5-v1:0")),
             model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
+            model("vectors-at-mistral", ("mistral-1", "embed-real"), abilities=("embeddings",)),
             *_media(),
             model("waiting", ("first", "x"), api="waiting"),
             model("closed", ("first", "x"), api="closed"),
@@ -243,9 +244,33 @@ def _media() -> tuple[AIModel, ...]:
         "ranks-at-bedrock": ("bedrock-1", "cohere.rerank-v3-5:0"),
         "ranks-at-openai": ("openai-1", "none"),
     }
-    return tuple(
-        embedder(name, place, prices=ranks, abilities=("rerank",))
-        for name, place in ranking.items()
+    others = {
+        "paints": ("images", ("gemini-1", "gemini-2.5-flash-image")),
+        "paints-at-vertex": ("images", ("vertex-1", "gemini-2.5-flash-image")),
+        "imagines": ("images", ("gemini-1", "imagen-4.0-generate-001")),
+        "imagines-at-vertex": ("images", ("vertex-1", "imagen-4.0-generate-001")),
+        "paints-at-openai": ("images", ("openai-1", "gpt-image-real")),
+        "paints-at-claude": ("images", ("anthropic-1", "none")),
+        "speaks": ("speech", ("gemini-1", "gemini-tts-real")),
+        "speaks-at-vertex": ("speech", ("vertex-1", "gemini-tts-real")),
+        "hears": ("transcription", ("gemini-1", "gemini-real")),
+        "hears-at-vertex": ("transcription", ("vertex-1", "gemini-real")),
+        "hears-at-openai": ("transcription", ("openai-1", "transcribe-real")),
+        "hears-at-claude": ("transcription", ("anthropic-1", "none")),
+        "judges": ("moderation", ("mistral-1", "mistral-moderation-latest")),
+        "judges-at-openai": ("moderation", ("openai-1", "omni-real")),
+        "judges-at-cohere": ("moderation", ("cohere-1", "none")),
+    }
+    made = Prices(1_000_000, 2_000_000, output_image=30_000_000, output_audio=20_000_000)
+    return (
+        *(
+            embedder(name, place, prices=ranks, abilities=("rerank",))
+            for name, place in ranking.items()
+        ),
+        *(
+            embedder(name, place, prices=made, abilities=(ability,))
+            for name, (ability, place) in others.items()
+        ),
     )
 
 

@@ -16,6 +16,11 @@ def test_text_counts_half_a_token_a_byte() -> None:
     assert input_tokens(b"A" * 100_000) == 50_000
 
 
+def test_a_form_counts_as_its_file_does() -> None:
+    assert input_tokens(b"--x\r\n") == ATTACHMENT
+    assert input_tokens(b"--x\r\n" + b"A" * 1_000_000) == 10_000
+
+
 @pytest.mark.parametrize(
     "part",
     [

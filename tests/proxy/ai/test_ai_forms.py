@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from proxy.ai.errors import InvalidRequest
-from proxy.ai.forms import Form
+from proxy.ai.forms import Field, Form, fields_of
 
 BOUNDARY_X = b"multipart/form-data; boundary=x"
 
@@ -30,6 +30,29 @@ def test_the_model_is_read_and_the_rest_stays_as_it_came():
     changed = read.with_model("a-longer-name")
     assert Form(changed, kind).asked.model == "a-longer-name"
     assert changed.replace(b"a-longer-name", b"whisper") == body
+
+
+def test_all_fields_are_read_where_they_are_wanted():
+    body, kind = form({"model": "whisper", "include[]": ["a", "b"]})
+    fields = fields_of(Form(b"preamble\r\n" + body, kind).whole())
+    assert fields == [
+        Field("model", b"whisper", "", ""),
+        Field("include[]", b"a", "", ""),
+        Field("include[]", b"b", "", ""),
+        Field("file", b"RIFF\r\n--x\r\n", "a.wav", "a/b"),
+    ]
+
+
+def test_a_field_that_is_no_text_is_refused_by_name():
+    with pytest.raises(InvalidRequest) as caught:
+        Field("prompt", b"\xff", "", "").text  # noqa: B018
+    assert caught.value.param == "prompt"
+
+
+def test_a_form_of_countless_fields_is_refused():
+    body, kind = form({"model": "whisper", "x": ["y"] * 200})
+    with pytest.raises(InvalidRequest, match="200 fields"):
+        Form(body, kind)
 
 
 def test_a_file_that_holds_a_field_is_not_read_as_one():

@@ -278,3 +278,19 @@ def test_a_conversation_that_another_provider_keeps_is_refused(openai_sdk, provi
     assert refused.value.body["code"] == "parameter_unsupported"
     assert refused.value.body["param"] == "previous_response_id"
     assert not provider.asked
+
+
+def test_what_only_chat_lacks_does_not_concern_embeddings_nor_is_there_a_stream(web, provider):
+    answer = {"data": [{"embedding": [0.5], "index": 0}], "usage": {"total_tokens": 3}}
+    provider.says(json.dumps(answer).encode())
+    body = {"model": "vectors-at-mistral", "texts": ["a"], "stream": True}
+    told = web.post("/v2/embed", json=body)
+    assert told.status_code == 200, told.text
+    assert told.json()["embeddings"]["float"] == [[0.5]]
+
+
+def test_an_error_of_coheres_keeps_its_words(web, provider):
+    provider.says(b'{"id":"1","message":"too many tokens"}', status=400)
+    body = {"model": "command", "messages": [{"role": "user", "content": "a"}]}
+    told = web.post("/v2/chat", json=body)
+    assert (told.status_code, told.json()["message"]) == (400, "too many tokens")
