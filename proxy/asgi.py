@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from contract.secrets import Sealer, Signer
+from proxy.ai.batches.shelf import Shelf
 from proxy.errors import ClientGone, GatewayOverloaded
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
@@ -193,6 +194,8 @@ class Application:
         )
         self.gateway.load.most = settings.most_calls
         self.gateway.batches.signer = Signer(settings.secret_key)
+        self.gateway.batches.shelf = shelf = Shelf(settings.redis_url, sealer)
+        self._stack.callback(shelf.close)
         self._stack.callback(self.gateway.close)
         self._watch_targets(self.gateway)
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))

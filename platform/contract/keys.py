@@ -72,6 +72,17 @@ def limit_bill(tenant_id: str, bill: str) -> str:
     return f"hubpo:limit:{{{tenant_id}}}:bill:{bill}"
 
 
+def batch_file(tenant_id: str, file: str, piece: int = 0) -> str:
+    """String: a sealed piece of a file of a batch that the gateway keeps, counted from 1, or what
+    there is to know of it; it expires."""
+    return f"hubpo:batch:{{{tenant_id}}}:file:{file}:{piece}"
+
+
+def batch_files(tenant_id: str) -> str:
+    """Hash: how much room each of the tenant's kept files takes, and until when."""
+    return f"hubpo:batch:{{{tenant_id}}}:files"
+
+
 def limit_subject(scope: str, identifier: str = "", route_id: str = "", within: str = "") -> str:
     """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
     the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own

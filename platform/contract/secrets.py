@@ -48,15 +48,25 @@ class Sealer:
 
     def seal(self, secret: str, context: str) -> bytes:
         """Nonce and ciphertext in one value."""
+        return self.seal_bytes(secret.encode(), context)
+
+    def seal_bytes(self, secret: bytes, context: str) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._ciphers[0].encrypt(nonce, secret.encode(), context.encode())
+        return nonce + self._ciphers[0].encrypt(nonce, secret, context.encode())
 
     def open(self, sealed: bytes, context: str) -> str:
         """Raises SealError where the value was sealed under other keys or for another context."""
+        try:
+            return self.open_bytes(sealed, context).decode()
+        except UnicodeDecodeError as error:
+            raise SealError("What was sealed is no text.") from error
+
+    def open_bytes(self, sealed: bytes, context: str) -> bytes:
+        """As ``open``."""
         nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         for cipher in self._ciphers:
             try:
-                return cipher.decrypt(nonce, ciphertext, context.encode()).decode()
+                return cipher.decrypt(nonce, ciphertext, context.encode())
             except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
                 continue
         raise SealError("The secret was sealed with another key: enter it again.")

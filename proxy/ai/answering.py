@@ -15,6 +15,7 @@ from proxy.ai.translate import say_fault, translate
 if TYPE_CHECKING:
     from proxy.ai.asking import Asking
     from proxy.ai.calls import Attempt
+    from proxy.ai.middle.rules import Notes
     from proxy.exchange import Exchange
 
 
@@ -48,7 +49,11 @@ def _unasked(asking: Asking, attempt: Attempt) -> bool:
 
 def note(exchange: Exchange, attempt: Attempt) -> None:
     """What the provider could not be told as it was asked: in the answer's head and the record."""
-    notes = attempt.told.notes
+    tell_notes(exchange, attempt.told.notes)
+
+
+def tell_notes(exchange: Exchange, notes: Notes) -> None:
+    """As ``note``."""
     if not notes.dropped and not notes.mapped:
         return
     told = list(exchange.added_headers or [])

@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from proxy.ai.batches.errors import ProviderSays
-from proxy.ai.errors import ProviderRefused, ProviderRejectedCredentials
+from proxy.ai.batches.errors import BatchesUnavailable, FileNotFound, ProviderSays
+from proxy.ai.errors import InvalidRequest, ProviderRefused, ProviderRejectedCredentials
 from proxy.errors import ConnectFailed, UpstreamOverloaded
 from proxy.limits.bills import Used
 from proxy.limits.errors import LimitsUnavailable
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DAY, MOST_DAYS = 86_400, 7
 _WINDOW = re.compile(r"(\d{1,3})([hd])")
 _NOT_CREATED = (
+    BatchesUnavailable,
+    FileNotFound,
+    InvalidRequest,
     ProviderSays,
     ProviderRefused,
     ProviderRejectedCredentials,

@@ -15,42 +15,25 @@ import hashlib
 import logging
 from time import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
-from msgspec import Raw, Struct
 
 from contract.usage import UsageEvent
-from proxy.ai import doors, usages
-from proxy.ai.batches import bills
+from proxy.ai import usages
+from proxy.ai.batches import bills, keepers
 from proxy.ai.batches.errors import ProviderSays
-from proxy.ai.batches.lines import LINE_LIMIT, Splitter
 from proxy.ai.batches.places import Desk, Place
 from proxy.ai.cost import batch_micros, exact
-from proxy.ai.errors import AnswerUnreadable
 
 if TYPE_CHECKING:
     from contract.snapshot import Prices
     from proxy.ai.batches.marks import Mark
-    from proxy.ai.middle import Usage
 
 logger = logging.getLogger(__name__)
 
 OLDEST_SECONDS = 30 * 86_400
 """A batch that is over for longer is not recorded any more: its record might have been, and have
 been dropped with its day."""
-
-
-class _Response(Struct):
-    body: Raw = Raw(b"null")
-    status_code: int = 0
-
-
-class _Answer(Struct):
-    response: _Response | None = None
-
-
-_decode = msgspec.json.Decoder(_Answer).decode
 
 
 class Sum:
@@ -73,20 +56,9 @@ class Sum:
     def cost_micros(self) -> int | None:
         return batch_micros(self.prices, self.cost) if self.answers else 0
 
-    def add(self, line: bytes) -> None:
-        """Raises AnswerUnreadable."""
-        if not line.strip():
-            return
-        try:
-            said = _decode(line).response
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise AnswerUnreadable from error
-        if said is None or said.status_code != 200:
-            return
+    def add(self, body: bytes) -> None:
         self.answers += 1
-        self._count(self._read(bytes(said.body)))
-
-    def _count(self, usage: Usage | None) -> None:
+        usage = self._read(body)
         cost = exact(self.prices, usage) if usage is not None else None
         self.cost = None if cost is None or self.cost is None else self.cost + cost
         if usage is None or usage.input_tokens is None or usage.output_tokens is None:
@@ -123,29 +95,19 @@ async def record(desk: Desk, place: Place, batch: dict[str, Any], mark: Mark) ->
 
 
 async def _read(desk: Desk, place: Place, batch: dict[str, Any], ended: int) -> Sum | None:
-    """None where the file was deleted, and not through the gateway."""
-    door = doors.find(str(batch.get("endpoint", "")).removeprefix("/v1"))
-    prices = place.deployment.prices_at(ended)
-    total = Sum(prices, door[0].format if door is not None else "chat")
+    """None where the answers were deleted, and not through the gateway."""
+    keeper = keepers.of(place)
+    total = Sum(place.deployment.prices_at(ended), keeper.format(batch))
     output = batch.get("output_file_id")
     if not isinstance(output, str) or not output:
         return total
     try:
-        response = await desk.ask(place, "GET", f"/files/{quote(output, safe='')}/content")
+        async for body in keeper.answers(desk, place, batch):
+            total.add(body)
     except ProviderSays as error:
         if error.answered in (404, 410):
             return None
         raise
-    try:
-        splitter = Splitter()
-        async for chunk in response:
-            for line in splitter.feed(chunk):
-                total.add(line)
-            if splitter.waiting > LINE_LIMIT:
-                raise AnswerUnreadable
-        total.add(splitter.end())
-    finally:
-        response.close()
     return total
 
 

@@ -44,6 +44,16 @@ class BatchesUnavailable(Unable):
     sentence = "The gateway has no room for this file at the moment. Try again shortly."
 
 
+class BatchFilesFull(GatewayError):
+    status = 429
+    code = "batch_files_full"
+    title = "Batch files full"
+    sentence = (
+        "The files that wait here for their batches take all the room that there is. "
+        "Delete those that are not needed any more, or send a smaller one."
+    )
+
+
 class ProviderSays(GatewayError):
     """Not an error of the gateway: what the provider answered, to be passed on as it is."""
 

@@ -11,13 +11,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy.ai import doors, estimate, passing
+from proxy.ai.batches import keepers
 from proxy.ai.batches.errors import BatchFileInvalid, BatchLineInvalid
+from proxy.ai.batches.keepers.line import LINE_LIMIT, Line, Splitter
 from proxy.ai.batches.places import Place
 from proxy.ai.middle.rules import Notes
 from proxy.errors import GatewayError
 
-LINE_LIMIT = 16_777_216
-"""Bytes of one request."""
 MOST_LINES = 50_000
 """As OpenAI takes."""
 _FORMATS = ("chat", "responses", "embeddings", "moderations")
@@ -32,27 +32,6 @@ class _Line(Struct):
 
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-_encode = msgspec.json.Encoder().encode
-
-
-class Splitter:
-    """Lines that come in pieces. ``waiting`` is the size of what has no end yet."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self.waiting = 0
-
-    def feed(self, data: bytes) -> list[bytes]:
-        *lines, rest = data.split(b"\n")
-        if lines:
-            lines[0] = b"".join((*self._pieces, lines[0]))
-            self._pieces, self.waiting = [], 0
-        self._pieces.append(rest)
-        self.waiting += len(rest)
-        return lines
-
-    def end(self) -> bytes:
-        return b"".join(self._pieces)
 
 
 class Lines:
@@ -64,7 +43,10 @@ class Lines:
         self._model = ""
         self.place: Place | None = None
         self.number = 0
+        self.notes = Notes()
+        """What the provider cannot be told of them."""
         self.input_tokens = self.output_tokens = 0
+        self._ids: set[str] = set()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Each line that is complete, as the provider is told it. Raises BatchLineInvalid and
@@ -89,7 +71,7 @@ class Lines:
         if self.number > MOST_LINES:
             raise BatchFileInvalid(f"The file has more than {MOST_LINES} lines. Send several.")
         try:
-            yield self._rewritten(line) + b"\n"
+            yield self._rewritten(line)
         except GatewayError as error:
             if not isinstance(error, BatchLineInvalid):
                 error.detail = f"Line {self.number} of the file: {error.detail}"
@@ -109,23 +91,20 @@ class Lines:
             )
         door, body = found[0], bytes(said.body)
         asked = passing.parse(body)
+        first = self.place is None
         place = self._place(asked.model)
-        to = place.deployment.provider.destination
-        if door.ability not in place.model.model.abilities or (
-            door.format not in to.wire.speaks(to, door.operation)
-        ):
+        if door.ability not in place.model.model.abilities:
             raise BatchLineInvalid(
                 self.number, f"the model '{asked.model[:100]}' cannot be asked for {said.url}."
             )
-        notes = Notes(place.model.name, place.model.model.routing.unsupported)
-        told = passing.prepare(
-            body, asked, place.deployment.deployment.model, to.preset, notes, ask_usage=False
-        )
+        if first:
+            self.notes = Notes(place.model.name, place.model.model.routing.unsupported)
+        line_ = Line(self.number, said.url, said.custom_id, door, asked, body, fields, self._ids)
+        told = keepers.of(place).write(line_, place, self.notes)
         self.input_tokens += estimate.input_tokens(body)
         if door.ability == "chat":
             self.output_tokens += estimate.output_tokens(body)
-        fields["body"] = Raw(told)
-        return _encode(fields)
+        return told
 
     def _place(self, model: str) -> Place:
         if self.place is None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from proxy.ai.batches import objects
+from proxy.ai.batches import keepers, objects
 from proxy.ai.batches.errors import ProviderSays
 from proxy.ai.batches.marks import Kind, Mark
 from proxy.ai.batches.places import Desk, Place
@@ -65,7 +65,8 @@ async def _own(
     own: list[dict[str, Any]] = []
     providers: dict[str, Place] = {}
     for place in desk.places.values():
-        providers.setdefault(place.deployment.provider.id, place)
+        if keepers.of(place).LISTS:
+            providers.setdefault(place.deployment.provider.id, place)
     begin = desk.places[after.deployment].deployment.provider.id if after is not None else ""
     pages, missing = MOST_PAGES, []
     for provider_id in sorted(providers):

@@ -32,8 +32,9 @@ class Mark(Struct, frozen=True, array_like=True):
     """``id`` is the provider's, empty in what the provider keeps. ``input_tokens`` and
     ``output_tokens`` are what a file's requests may use (``proxy.ai.estimate``); ``batch``: the
     provider's id of the batch whose answers a file holds. Of a batch ``bill`` is what limits count
-    it by, empty where none does, ``key`` the id of the API key that made it, and ``user`` the
-    digest of the end user for whom."""
+    it by, empty where none does, ``key`` the id of the API key that made it, ``user`` the
+    digest of the end user for whom, and ``file`` the id of its requests where the provider does not
+    tell it."""
 
     deployment: str
     id: str = ""
@@ -43,6 +44,7 @@ class Mark(Struct, frozen=True, array_like=True):
     bill: str = ""
     key: str = ""
     user: str = ""
+    file: str = ""
 
 
 _decode = msgspec.msgpack.Decoder(Mark).decode

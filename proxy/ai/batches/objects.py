@@ -39,6 +39,7 @@ def batch(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[s
     if isinstance(told.get("model"), str):
         shown["model"] = place.model.name
     uses = (mark.input_tokens, mark.output_tokens)
+    shown["input_file_id"] = mark.file or told.get("input_file_id")
     _file_id(desk, shown, "input_file_id", lambda id_: Mark(mark.deployment, id_, *uses))
     for name in ("output_file_id", "error_file_id"):
         _file_id(desk, shown, name, lambda id_: replace(mark, id=id_, batch=identifier))

@@ -12,6 +12,7 @@ from proxy.ai.batches.marks import Marks
 from proxy.ai.calls import ERROR_LIMIT, field, has_message
 from proxy.ai.errors import AnswerUnreadable, ProviderRefused, ProviderRejectedCredentials
 from proxy.ai.formats import openai_faults
+from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Fault
 from proxy.errors import ApiKeyMissing, Headers
 
@@ -111,7 +112,7 @@ class Desk:
         if 200 <= response.status < 300:
             return response
         try:
-            await _refuse(response, provider.provider.name)
+            await _refuse(response, provider.provider.name, to.wire.speaks(to, "chat")[0])
         finally:
             response.close()
         raise ProviderRefused
@@ -132,7 +133,7 @@ async def read(response: Response) -> dict[str, Any]:
         response.close()
 
 
-async def _refuse(response: Response, name: str) -> None:
+async def _refuse(response: Response, name: str, spoken: str) -> None:
     status = response.status
     if status in (401, 403):
         raise ProviderRejectedCredentials(name, status)
@@ -142,7 +143,10 @@ async def _refuse(response: Response, name: str) -> None:
         )
     body = await response.read(ERROR_LIMIT)
     code = "provider_rate_limited" if status == 429 else "provider_error"
-    if not has_message(body):
+    if spoken in FORMATS and spoken != "chat":
+        fault = FORMATS[spoken].read_fault(status, dict(response.headers), body)
+        body = openai_faults.write_fault(fault)
+    elif not has_message(body):
         text = f"The AI provider answered {status} without saying why."
         kind = "server_error" if status >= 500 else "invalid_request_error"
         body = openai_faults.write_fault(Fault(status=status, message=text, kind=kind, code=code))

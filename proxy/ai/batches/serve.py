@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
-from proxy.ai.batches import bills, counted, lists, objects, upload
+from proxy.ai import answering
+from proxy.ai.batches import bills, counted, keepers, lists, objects, upload
 from proxy.ai.batches.errors import BatchNotFound, FileNotFound, ProviderSays
 from proxy.ai.batches.marks import METADATA, Mark
 from proxy.ai.batches.places import JSON, Desk, Place, encode
-from proxy.ai.calls import field
 from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest
 from proxy.ai.estimate import Estimate
+from proxy.ai.middle.rules import Notes
 from proxy.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -68,35 +69,27 @@ async def _files(desk: Desk) -> None:
 
 async def _file(desk: Desk, identifier: str) -> None:
     mark, place = await _find_file(desk, identifier)
-    told = await desk.told(place, "GET", _path("files", mark))
+    told = await keepers.of(place).file(desk, place, mark)
     await _say(desk, objects.file(desk, told, mark))
 
 
 async def _delete(desk: Desk, identifier: str) -> None:
     mark, place = await _find_file(desk, identifier)
     await _record(desk, mark, place)
-    told = await desk.told(place, "DELETE", _path("files", mark))
+    told = await keepers.of(place).delete(desk, place, mark)
     await _say(desk, {**told, "id": identifier})
 
 
 async def _content(desk: Desk, identifier: str) -> None:
     mark, place = await _find_file(desk, identifier)
     await _record(desk, mark, place)
-    response = await desk.ask(place, "GET", f"{_path('files', mark)}/content")
-    exchange = desk.exchange
-    try:
-        kind = field(response, b"content-type") or b"application/octet-stream"
-        await exchange.start(200, [(b"content-type", kind)], response.length)
-        last = await exchange.pour(response, None)
-        await exchange.finish(last)
-    finally:
-        response.close()
+    await keepers.of(place).send(desk, place, mark)
 
 
 async def _record(desk: Desk, mark: Mark, place: Place) -> None:
     """A batch's answers are given out, or deleted, only once what they used is recorded."""
     if mark.batch:
-        told = await desk.told(place, "GET", f"/batches/{quote(mark.batch, safe='')}")
+        told = await keepers.of(place).batch(desk, place, mark.batch)
         await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
 
 
@@ -127,14 +120,20 @@ async def _create(desk: Desk) -> None:
     uses = (file.input_tokens, file.output_tokens)
     exchange.expected = Estimate(*uses, (place.deployment.prices,), batched=True)
     metadata = _metadata(body.get("metadata"))
+    keeper = keepers.of(place)
+    if metadata and not keeper.LISTS:
+        notes = Notes(place.model.name, place.model.model.routing.unsupported)
+        notes.lacks("metadata")
+        answering.tell_notes(exchange, notes)
     await desk.admit(place)
     bill = await bills.open(desk, body.get("completion_window"))
     key = exchange.caller.key_id if exchange.caller is not None else ""
     mark = Mark(file.deployment, "", *uses, bill=bill, key=key, user=exchange.end_user)
+    if not keeper.LISTS:
+        mark = replace(mark, file=file.id)
     metadata[METADATA] = desk.marks.write("batch mark", mark)
-    asked = {**body, "input_file_id": file.id, "metadata": metadata}
     async with bills.unless_refused(desk, bill):
-        told = await desk.told(place, "POST", "/batches", encode(asked))
+        told = await keeper.create(desk, place, file, {**body, "metadata": metadata})
     await _say(desk, objects.batch(desk, told, mark))
 
 
@@ -157,14 +156,14 @@ async def _batches(desk: Desk) -> None:
 
 async def _batch(desk: Desk, identifier: str) -> None:
     mark, place = await _find_batch(desk, identifier)
-    told = await desk.told(place, "GET", _path("batches", mark))
+    told = await keepers.of(place).batch(desk, place, mark.id)
     await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
     await _say(desk, objects.batch(desk, told, mark))
 
 
 async def _cancel(desk: Desk, identifier: str) -> None:
     mark, place = await _find_batch(desk, identifier)
-    told = await desk.told(place, "POST", f"{_path('batches', mark)}/cancel")
+    told = await keepers.of(place).cancel(desk, place, mark.id)
     await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
     await _say(desk, objects.batch(desk, told, mark))
 
@@ -185,10 +184,6 @@ async def _list(desk: Desk) -> None:
         await desk.admit(place)
         exchange.model_id = exchange.model = exchange.provider_id = exchange.deployment_id = ""
         break
-
-
-def _path(what: str, mark: Mark) -> str:
-    return f"/{what}/{quote(mark.id, safe='')}"
 
 
 _DOORS: dict[tuple[str, int, str], dict[str, Any]] = {

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from asyncio import Lock
 from collections import Counter
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from contract.secrets import Signer
+
+if TYPE_CHECKING:
+    from proxy.ai.batches.shelf import Shelf
 
 REMEMBERED = 10_000
 
 
 class State:
     """``uploads``: files that are being taken in, by tenant. ``signer`` signs the ids that clients
-    see."""
+    see; ``shelf`` keeps files for providers that take none."""
 
     def __init__(self) -> None:
         self.signer: Signer | None = None
+        self.shelf: Shelf | None = None
         self.uploads: Counter[str] = Counter()
         self._recorded: dict[str, None] = {}
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from secrets import token_hex
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from proxy.ai import answering
+from proxy.ai.batches import keepers
 from proxy.ai.batches.errors import BatchesUnavailable, BatchFileInvalid
 from proxy.ai.batches.forms import Field, Parts
 from proxy.ai.batches.lines import Lines
 from proxy.ai.batches.marks import Mark
-from proxy.ai.batches.places import Desk, Place, read
+from proxy.ai.batches.places import Desk, Place
 from proxy.ai.errors import InvalidRequest, ModelCannot, ModelNotFound
-from proxy.errors import GatewayOverloaded, Headers
+from proxy.errors import GatewayOverloaded
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,6 @@ FORM_LIMIT = 65_536
 IN_MEMORY = 1_048_576
 MOST_OF_ONE, MOST_UPLOADS = 4, 32
 """Taken in at once by one worker, for one tenant and for all, which bounds the disk they take."""
-_PIECE = 65_536
-_PASSED_ON = ("expires_after[anchor]", "expires_after[seconds]")
 
 
 async def take(desk: Desk) -> tuple[Place, dict[str, Any]]:
@@ -129,37 +127,10 @@ class _Upload:
             input_tokens=self._lines.input_tokens,
             output_tokens=self._lines.output_tokens,
         )
-        boundary = f"hubpo-{token_hex(16)}"
-        head = b"".join(
-            _field(boundary, name, value)
-            for name, value in self._fields.items()
-            if name in ("purpose", *_PASSED_ON)
-        )
-        filename = self._desk.marks.name(mark, _plain(self._name or "")).encode()
-        head += (
-            b'--%b\r\ncontent-disposition: form-data; name="file"; filename="%b"\r\n'
-            b"content-type: application/jsonl\r\n\r\n"
-        ) % (boundary.encode(), filename)
-        tail = b"\r\n--%b--\r\n" % boundary.encode()
-        headers: Headers = [
-            (b"content-type", b"multipart/form-data; boundary=" + boundary.encode()),
-            (b"content-length", b"%d" % (len(head) + self._size + len(tail))),
-        ]
-        self._spool.seek(0)
-        return await read(
-            await self._desk.ask(place, "POST", "/files", self._body(head, tail), headers)
-        )
-
-    async def _body(self, head: bytes, tail: bytes) -> AsyncIterator[bytes]:
-        yield head
-        while piece := self._spool.read(_PIECE):
-            yield piece
-        yield tail
-
-
-def _field(boundary: str, name: str, value: bytes) -> bytes:
-    head = f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n'
-    return head.encode() + value + b"\r\n"
+        answering.tell_notes(self._desk.exchange, self._lines.notes)
+        name = self._desk.marks.name(mark, _plain(self._name or ""))
+        keeper = keepers.of(place)
+        return await keeper.put(self._desk, place, name, self._spool, self._size, self._fields)
 
 
 def _plain(name: str) -> str:

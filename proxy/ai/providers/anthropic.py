@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from proxy.ai.compiled import Destination
 
 VERSION = b"2023-06-01"
-_FORMATS = {"chat": ("messages",), "count": ("messages",)}
+_FORMATS = {"chat": ("messages",), "count": ("messages",), "batches": ("message_batches",)}
 _PATHS = {"chat": "/v1/messages", "count": "/v1/messages/count_tokens"}
 _PASSED_ON = (b"accept", b"user-agent", b"anthropic-beta")
 
