@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import httpx
-from ai_cast import SECRET
+from ai_cast import PROVIDER_KEY, SECRET
 from ai_servers import Platform, serving
 
 from contract import keys
@@ -44,7 +44,7 @@ class Billed:
         self.platform = platform
         self.tenant_id = f"billed-{token_hex(4)}"
         key = keys.new_api_key()
-        sealed = Sealer(SECRET).seal("sk-the-billed", provider_context(self.tenant_id))
+        sealed = Sealer(SECRET).seal(PROVIDER_KEY, provider_context(self.tenant_id))
         base = f"{url}/v1" if wire == "openai" else url
         platform.valkey.set(keys.limits_rebuilt(self.tenant_id), "kinds:0")
         self.snapshot = TenantSnapshot(

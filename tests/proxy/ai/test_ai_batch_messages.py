@@ -6,6 +6,7 @@ from time import time
 import openai
 import pytest
 from ai_batches import Keeper, batch_records, create, jsonl, request, upload
+from ai_billed import Billed
 from ai_cast import ALICE
 from ai_message_batches import Anthropic, errored, now, succeeded
 
@@ -273,3 +274,40 @@ def test_results_that_are_nonsense_are_no_answer(web, anthropic, provider):
     anthropic.batches[id_] |= {"archived_at": now()}
     del anthropic.results[id_]
     assert web.get(f"/v1/batches/{batch}").json()["status"] == "completed"
+
+
+@pytest.fixture
+def billed(platform, providers, anthropic):
+    """A tenant with limits on every level."""
+    tenant = Billed(platform, providers["first"][0], "exact", "anthropic")
+    yield tenant
+    tenant.web.close()
+
+
+def test_budgets_are_settled_to_what_it_used(billed, anthropic):
+    line = request(max_tokens=1000)
+    into = -(-len(json.dumps(line["body"]).encode()) // 2)
+    batch = made(billed.web, line)
+    billed.wait(
+        tokens_hour=(into + 1000, 0),
+        tokens_month=(0, into + 1000),
+        cost_month=(0, into + 5000),
+    )
+    anthropic.finish(succeeded(100, 20))
+    told = billed.web.get(f"/v1/batches/{batch}").json()
+    assert set(read(billed.web, told["output_file_id"])) == {"c0"}
+    billed.wait(tokens_hour=(120, 0), tokens_month=(120, 0), cost_month=(200, 0))
+    (id_,) = anthropic.batches
+    event = billed.platform.event(counted.record_id(billed.tenant_id, "p", id_))
+    assert (event.cost_micros, event.key_id) == (200, "key")
+
+
+@pytest.mark.parametrize("fails", ["gone", "refused"])
+def test_a_batch_that_was_not_created_counts_nothing(billed, anthropic, provider, fails):
+    file = upload(billed.web, jsonl(request())).json()["id"]
+    if fails == "gone":
+        billed.web.delete(f"/v1/files/{file}")
+    else:
+        provider.says(b"{}", status=400)
+    assert create(billed.web, file).status_code in (400, 404)
+    billed.wait(tokens_hour=(0, 0), tokens_month=(0, 0), cost_month=(0, 0))
