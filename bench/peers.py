@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from config import env
 
@@ -118,9 +119,9 @@ def _portkey() -> bool:
     return _done(install, cwd=directory)
 
 
-def _done(command: list[str], **options: object) -> bool:
+def _done(command: list[str], **options: Any) -> bool:
     print(" ".join(command), flush=True)
-    return subprocess.run(command, **options).returncode == 0  # type: ignore[call-overload]
+    return subprocess.run(command, **options).returncode == 0
 
 
 if __name__ == "__main__":

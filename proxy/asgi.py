@@ -59,7 +59,8 @@ class AsgiCall(Exchange):
             self.abandoned = True
             raise ClientGone
         self.body_done = not message.get("more_body", False)
-        return message.get("body", b"")  # type: ignore[no-any-return]
+        body: bytes = message.get("body", b"")
+        return body
 
     async def watch(self) -> None:
         """Cancels the call when its client leaves. Only once its body has been read."""

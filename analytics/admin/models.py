@@ -98,7 +98,7 @@ def models(request: HttpRequest) -> HttpResponse:
             request.tenant.pk, state, found.calls, replace(state.filters, any_model=True)
         ),
         "columns": [_column(title, sort, state, wanted) for title, sort in _COLUMNS],
-        "models": [_model(line, plain, found) for line in found.lines],
+        "models": [_model(line, plain) for line in found.lines],
         "offered": found.offered,
         "add": reverse("admin:catalog_aimodel_add")
         if request.user.has_perm("catalog.add_aimodel")
@@ -173,22 +173,22 @@ def _column(title: str, sort: str, state: State, wanted: Wanted) -> dict[str, An
     }
 
 
-def _model(line: ModelLine, state: State, found: Overview) -> dict[str, Any]:
+def _model(line: ModelLine, state: State) -> dict[str, Any]:
     url = (
         "" if line.health == "deleted" else reverse("admin:catalog_aimodel_change", args=[line.id])
     )
     return {
-        **_figures(line, state, found, model=line.id),
+        **_figures(line, state, model=line.id),
         "url": url,
         "unpriced_now": line.unpriced_now,
-        "places": [_place(one, line, state, found) for one in line.deployments],
+        "places": [_place(one, line, state) for one in line.deployments],
     }
 
 
-def _place(line: DeploymentLine, model: ModelLine, state: State, found: Overview) -> dict[str, Any]:
+def _place(line: DeploymentLine, model: ModelLine, state: State) -> dict[str, Any]:
     place = line.place
     return {
-        **_figures(line, state, found, model=model.id, deployment=line.id),
+        **_figures(line, state, model=model.id, deployment=line.id),
         "nothing": line.id == NOTHING,
         "provider": place.provider if place else line.name,
         "deployed": place.name if place else "",
@@ -198,7 +198,7 @@ def _place(line: DeploymentLine, model: ModelLine, state: State, found: Overview
     }
 
 
-def _figures(line: Line, state: State, found: Overview, **only: Any) -> dict[str, Any]:
+def _figures(line: Line, state: State, **only: Any) -> dict[str, Any]:
     totals, url = line.totals, calls_url(state, **only)
     health, colour = LABELS.get(line.health, ("", ""))
     first = totals.p50_first_token_us, totals.p95_first_token_us

@@ -48,7 +48,7 @@ class Client(asyncio.Protocol):
         self.call: bytes | None = call
         self.sent = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         if self.call is not None:
             self.send(self.call)

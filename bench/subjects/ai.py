@@ -15,8 +15,6 @@ from bench.subjects import Running, Subject
 from bench.subjects.processes import free_port, serving
 
 MASTER_KEY = "sk-bench-key-000000000000000000000000"
-_CLOSED = "http://127.0.0.1:9"
-"""Where nothing listens: for calls home, which these measurements neither need nor wait for."""
 
 
 @contextmanager

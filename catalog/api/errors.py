@@ -15,9 +15,6 @@ from rest_framework.views import exception_handler
 
 MEDIA_TYPE = "application/problem+json"
 
-# Of DRF's codes, those that are named otherwise here.
-_CODES = {"error": "internal_error", "unsupported_media_type": "unsupported_media_type"}
-
 
 class Problem(serializers.Serializer):
     """What every refusal of this API looks like (RFC 9457)."""

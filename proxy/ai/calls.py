@@ -187,7 +187,7 @@ async def first_of(
         else:
             gateway.health.succeeded(deployment.id)
             if attempt.fault is None and not failed(attempt.response.status):
-                _refuse(attempt, exchange, deployment)
+                _refuse(attempt, deployment)
                 return attempt
             gateway.health.rests(deployment.id, _rest(attempt), owner)
         code = failure.code if attempt is None and failure else f"{_status(attempt)}"
@@ -283,7 +283,7 @@ def _rest(attempt: Attempt) -> float:
     return min(seconds, MOST_REST_SECONDS)
 
 
-def _refuse(attempt: Attempt, exchange: Exchange, deployment: DeploymentRuntime) -> None:
+def _refuse(attempt: Attempt, deployment: DeploymentRuntime) -> None:
     """A provider that refuses the gateway, or sends it elsewhere, is not the client's concern."""
     status = attempt.response.status
     if status in (401, 403):

@@ -107,17 +107,22 @@ class Course(Protocol):
 
 
 class Carried(Joined):
-    """A reader of the stream of ``attempt``, which is handed over where it breaks off. ``asking``
-    has ``others``."""
+    """A reader of the stream of ``attempt``, which is handed over to one of ``others`` where it
+    breaks off."""
 
     def __init__(
-        self, exchange: Exchange, asking: Asking, attempt: Attempt, reader: Reader
+        self,
+        exchange: Exchange,
+        asking: Asking,
+        others: Others,
+        attempt: Attempt,
+        reader: Reader,
     ) -> None:
         super().__init__(reader, attempt.told.body)
         self._exchange = exchange
         self._asking = asking
         self._attempt = attempt
-        self._others: Others = asking.others  # type: ignore[assignment]
+        self._others = others
         self._paid: Prices | None = None
         """What the first one's tokens cost, once the second goes on."""
 

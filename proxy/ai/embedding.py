@@ -97,7 +97,8 @@ async def _answer(
             raise ProviderRejectedCredentials(provider.name, status)
         if not 200 <= status < 300:
             raise _refusal(status, response)
-        return EMBEDDINGS[told.format].read_answer(body)  # type: ignore[no-any-return]
+        answer: EmbeddingAnswer = EMBEDDINGS[told.format].read_answer(body)
+        return answer
     finally:
         if response is not None:
             response.close()

@@ -104,7 +104,8 @@ async def _stream(
 ) -> None:
     exchange.streamed = True
     reader = FORMATS[attempt.told.format].reader()
-    carried = None if asking.others is None else Carried(exchange, asking, attempt, reader)
+    others = asking.others
+    carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
     course = _Course(carried or reader)
     try:
         await exchange.start(

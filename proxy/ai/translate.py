@@ -85,7 +85,8 @@ async def _stream(
     exchange: Exchange, asking: Asking, attempt: Attempt, theirs: Format, ours: Format
 ) -> None:
     reader = theirs.reader()
-    carried = None if asking.others is None else Carried(exchange, asking, attempt, reader)
+    others = asking.others
+    carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
     course = Course(carried or reader, ours.writer(asking.request), exchange.model)
     await _begin(exchange, ours)
     try:

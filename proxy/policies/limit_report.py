@@ -38,7 +38,8 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
     """Raises MethodNotAllowed, LimitsUnavailable."""
     if exchange.method not in ("GET", "HEAD"):
         raise MethodNotAllowed(["GET", "HEAD"])
-    found = _applying(exchange)
+    caller: Caller = exchange.caller  # type: ignore[assignment]
+    found = _applying(exchange, caller)
     told = []
     if found:
         limits = Limits(tuple(item for item, _ in found))
@@ -49,15 +50,14 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
         for (item, api), counter, reading in zip(found, limits.counters, readings, strict=True):
             end = -counter.window if item.period else reading.free_at / 1e6
             told.append(_tell(item, api, reading, end))
-    body = _encode({"application": exchange.application.name, "limits": told})  # type: ignore[union-attr]
+    body = _encode({"application": caller.application.name, "limits": told})
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await exchange.respond(200, headers, b"" if exchange.method == "HEAD" else body, len(body))
 
 
-def _applying(exchange: Exchange) -> list[tuple[Item, ApiRuntime]]:
+def _applying(exchange: Exchange, caller: Caller) -> list[tuple[Item, ApiRuntime]]:
     """Each counter once, with an API to which it applies."""
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]
-    caller: Caller = exchange.caller  # type: ignore[assignment]
     found: dict[tuple[str, ...], tuple[Item, ApiRuntime]] = {}
     for api, route in _open(caller, tenant):
         for item in _items(exchange, caller, api, route):

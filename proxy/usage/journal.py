@@ -203,11 +203,6 @@ class Journal:
     # Figures
 
     @property
-    def disk_bytes(self) -> int:
-        """Of this worker's segments."""
-        return self._size * (len(self.waiting) + len(self._spares) + (self.open is not None))
-
-    @property
     def waiting_bytes(self) -> int:
         """Written and not yet shipped, full segments as a whole."""
         unshipped = self.open.end - self.open.cursor if self.open is not None else 0

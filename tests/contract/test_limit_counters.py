@@ -12,7 +12,7 @@ from contract.periods import period_at
 
 
 def at(zone: str, *parts: int) -> float:
-    return datetime(*parts, tzinfo=ZoneInfo(zone)).timestamp()  # type: ignore[arg-type]
+    return datetime(*parts, tzinfo=ZoneInfo(zone)).timestamp()
 
 
 @pytest.mark.parametrize(

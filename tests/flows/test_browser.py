@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 from management import Admin, gateway
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        if os.environ.get("HUBPO_REQUIRE_BROWSER"):
-            pytest.fail("Chromium is not installed, and HUBPO_REQUIRE_BROWSER asks for it.")
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(15_000)
-    yield context.new_page()
-    context.close()
+from playwright.sync_api import Page, expect
 
 
 def sign_in(page: Page, address: str, person: dict[str, str]) -> None:

@@ -116,7 +116,10 @@ def test_what_end_users_used_today_survives_the_loss_of_valkey(
     assert [call(bob) for _ in range(4)] == [200, 200, 200, 429]
     assert (used_by(ann), used_by(bob)) == (2, 3)
     everything = {"application": application["id"], "range": "1h"}
-    rows = lambda: admin.get("/usage/records/", **everything)["results"]  # noqa: E731
+
+    def rows() -> list[dict[str, Any]]:
+        return admin.get("/usage/records/", **everything)["results"]
+
     wait_until(lambda: sum(row["path"] == path for row in rows()) == 6, "the records")
 
     valkey.flushall()

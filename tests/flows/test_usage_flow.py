@@ -7,19 +7,19 @@ from typing import Any
 
 from management import Admin, gateway
 from playwright.sync_api import Browser, Page, expect
-from test_browser import browser, page, sign_in  # noqa: F401  (two are fixtures)
+from test_browser import sign_in
 
 WITHIN_MS = 10_000
 """What is measured is printed; this is only where it would be wrong."""
 
 
-def latest(page: Page, path: str) -> Any:  # noqa: F811
+def latest(page: Page, path: str) -> Any:
     return page.locator("[data-live-latest] li").filter(has_text=path)
 
 
 def test_a_call_moves_the_open_dashboard_and_leads_to_its_record(
     platform_up: dict[str, Any],
-    page: Page,  # noqa: F811
+    page: Page,
 ) -> None:
     sign_in(page, platform_up["console"], platform_up["admin"])
     expect(page.locator("[data-live-state]")).to_have_text("Live")
@@ -41,8 +41,8 @@ def test_a_call_moves_the_open_dashboard_and_leads_to_its_record(
 
 def test_an_address_shows_the_same_in_another_browser(
     platform_up: dict[str, Any],
-    browser: Browser,  # noqa: F811
-    page: Page,  # noqa: F811
+    browser: Browser,
+    page: Page,
 ) -> None:
     for city in ("berlin", "tokyo", "nowhere-at-all"):
         gateway(platform_up).get(f"/weather/cities/{city}")
@@ -75,7 +75,7 @@ def test_an_address_shows_the_same_in_another_browser(
 
 def test_a_chart_point_leads_to_the_calls_of_its_time(
     platform_up: dict[str, Any],
-    page: Page,  # noqa: F811
+    page: Page,
 ) -> None:
     path = f"/weather/cities/oslo-{time.time_ns()}"
     sign_in(page, platform_up["console"], platform_up["admin"])
@@ -92,7 +92,7 @@ def test_a_chart_point_leads_to_the_calls_of_its_time(
 
 def test_without_a_socket_the_page_asks_by_itself(
     platform_up: dict[str, Any],
-    page: Page,  # noqa: F811
+    page: Page,
 ) -> None:
     page.route_web_socket("**/live/usage/", lambda socket: socket.close())
     sign_in(page, platform_up["console"], platform_up["admin"])

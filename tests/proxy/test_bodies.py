@@ -55,7 +55,7 @@ async def test_one_tenant_holds_half_and_the_other_half_is_for_others(declared: 
     with pytest.raises(GatewayOverloaded):
         await read(bodies, Asked("c", 2, declared=declared))
     for asked in (first, second, other):
-        bodies.release(asked)  # type: ignore[arg-type]
+        bodies.release(asked)
     assert bodies.held == SMALL, "of c's, which is not over"
 
 

@@ -59,7 +59,7 @@ class Relay:
         self.upstream = Pipe()
         self.given_back = 0
         lane = SimpleNamespace(release=self.release, forget=lambda connection: None)
-        self.connection = Connection(lane, asyncio.get_running_loop())  # type: ignore[arg-type]
+        self.connection = Connection(lane, asyncio.get_running_loop())
         self.connection.connection_made(self.upstream)
         self.tap = tap
         self.broken = False
@@ -95,9 +95,9 @@ class Line:
 
     def __init__(self, tap: StreamTap | None = None) -> None:
         application = Application()
-        self.relay = application.gateway = Relay(tap)  # type: ignore[assignment]
+        self.relay = application.gateway = Relay(tap)
         self.front = application.connect()
-        self.client: Pipe = self.front.transport  # type: ignore[assignment]
+        self.client: Pipe = self.front.transport
 
     async def ask(self, asked: bytes = ASKED) -> None:
         self.client.said = b""

@@ -384,7 +384,7 @@ async def test_a_connection_that_the_upstream_closed_meanwhile_costs_no_call(
 ) -> None:
     async def script(call: Any, writer: asyncio.StreamWriter) -> None:
         if call.connection == 1 and len(upstream.calls) == 2:
-            writer.transport.abort()  # type: ignore[attr-defined]
+            writer.transport.abort()
             return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
@@ -397,7 +397,7 @@ async def test_a_connection_that_the_upstream_closed_meanwhile_costs_no_call(
 async def test_a_post_is_never_sent_twice(alice_site: Any, upstream: Any) -> None:
     async def script(call: Any, writer: asyncio.StreamWriter) -> None:
         if len(upstream.calls) == 2:
-            writer.transport.abort()  # type: ignore[attr-defined]
+            writer.transport.abort()
             return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
@@ -487,7 +487,7 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(
         writer.write(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n5\r\nhello\r\n")
         await writer.drain()
         await asyncio.sleep(0.05)
-        writer.transport.abort()  # type: ignore[attr-defined]
+        writer.transport.abort()
 
     upstream.script = script
     with pytest.raises(httpx.RemoteProtocolError):

@@ -109,7 +109,7 @@ async def test_what_comes_after_an_answer_is_nobodys(
             writer.write(EVIL)
 
     upstream.script = script
-    for method, reply, body in PLAIN:  # noqa: B007 - what the script says
+    for method, reply, body in PLAIN:  # noqa: B007 - the script says ``reply``
         first = await patient_site.call("/orders/first", method)
         assert first.text == body
         if pause:
@@ -156,7 +156,7 @@ async def test_an_answer_that_ends_with_its_connection_is_whole_only_if_it_is_cl
         await writer.drain()
         await asyncio.sleep(0.05)
         if call.target == "/reset":
-            writer.transport.abort()  # type: ignore[attr-defined]
+            writer.transport.abort()
         writer.close()
 
     upstream.script = script

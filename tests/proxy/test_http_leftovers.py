@@ -72,13 +72,13 @@ async def held_open(port: int, head: bytes) -> None:
 async def test_a_resting_connection_keeps_nothing_of_its_last_call() -> None:
     connection = Application().connect()
     calls: list[weakref.ref[Any]] = []
-    handle = connection.application.gateway.handle  # type: ignore[union-attr]
+    handle = connection.application.gateway.handle
 
     async def watched(call: Any) -> None:
         calls.append(weakref.ref(call))
         await handle(call)
 
-    connection.application.gateway.handle = watched  # type: ignore[method-assign,union-attr,assignment]
+    connection.application.gateway.handle = watched
     for body in (b"", b"ab"):
         head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
         connection.data_received(head)
@@ -137,7 +137,7 @@ async def test_an_answer_that_broke_off_does_not_wait_without_end_for_who_does_n
         await call.write(b"some of it")
         call.drop()
 
-    application.gateway.handle = breaks_off  # type: ignore[method-assign]
+    application.gateway.handle = breaks_off
     connection, pipe = application.connect(), Stuck()
     connection.connection_made(pipe)
     connection.data_received(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")

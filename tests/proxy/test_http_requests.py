@@ -234,7 +234,7 @@ async def test_an_answer_cut_short_for_http_1_0_is_reset(
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         await writer.drain()
         await asyncio.sleep(0.02)
-        writer.transport.abort()  # type: ignore[attr-defined]
+        writer.transport.abort()
 
     upstream.script = script
     with pytest.raises(ConnectionResetError):

@@ -76,7 +76,7 @@ async def test_a_connection_that_knows_the_fields_takes_a_request_as_a_new_one_d
             for _ in range(2):
                 assert len((await outcome(kept, [plain]))[0]) == 1
             fed = kept._parser
-            kept._parser = None  # type: ignore[assignment] - the shortcut does without
+            kept._parser = None  # the shortcut does without
             assert len((await outcome(kept, [plain]))[0]) == 1
             kept._parser = fed
             expected = await outcome(application.connect(), [data])

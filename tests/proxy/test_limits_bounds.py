@@ -64,7 +64,7 @@ async def test_a_counter_is_full_when_more_was_used_than_it_can_count(
     first = Held(wanted, (1,))
     second = Held(wanted, (1,))
     for held in (first, second):
-        await limiter.hold(held, alike=False)  # type: ignore[misc]
+        await limiter.hold(held, alike=False)
     first.close((1 << 62,))
     while not await used(limiter, wanted):
         await asyncio.sleep(0.01)

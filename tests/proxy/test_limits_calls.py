@@ -131,7 +131,7 @@ async def test_each_level_counts_its_own(alice_site: Any) -> None:
     both = (sub, msgspec.structs.replace(sub, id=f"{sub.id}-2", api_id="second"))
     totals = {"subscription": 4, "api": 4, "application": 2, "key": 2, "plan": 2, "tenant": 2}
     for window, (scope, total) in enumerate(totals.items(), 600):
-        limit = Limit("calls", 2, window=window, scope=scope)  # type: ignore[arg-type]
+        limit = Limit("calls", 2, window=window, scope=scope)
         changes: dict[str, Any] = {"apis": (api, second), "subscriptions": both, **planned(site)}
         if scope in ("application", "key"):
             field = "applications" if scope == "application" else "keys"

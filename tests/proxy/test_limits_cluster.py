@@ -180,8 +180,7 @@ async def test_a_slot_that_moves_under_traffic_costs_no_exactness_and_no_answer(
     if how == "at one stroke":
         await asyncio.to_thread(cluster.migrate, name, to)
     else:
-        pause = lambda: time.sleep(0.1)  # noqa: E731
-        await asyncio.to_thread(cluster.migrate_by_key, name, to, pause)
+        await asyncio.to_thread(cluster.migrate_by_key, name, to, lambda: time.sleep(0.1))
     seen = len(verdicts)
     await until(lambda: asyncio.sleep(0, len(verdicts) > max(seen + 30, 700)))
     stop.set()
@@ -202,10 +201,12 @@ async def test_a_replica_that_is_promoted_takes_over_with_what_was_used_and_held
     assert verdict.allowed
     _, other = await hold(workers[0], wanted, 7)
     other.close((0, 5))
-    readings = lambda: workers[0].readings(wanted)  # noqa: E731
+
+    async def amounts() -> list[tuple[int, int]]:
+        return [(r.used, r.reserved) for r in await workers[0].readings(wanted)]
 
     async def settled() -> bool:
-        return [(r.used, r.reserved) for r in await readings()] == [(0, 1), (5, 100)]
+        return await amounts() == [(0, 1), (5, 100)]
 
     await until(settled)
     cluster.nodes[0].wait(1, 1000)
@@ -228,7 +229,7 @@ async def test_a_replica_that_is_promoted_takes_over_with_what_was_used_and_held
     held.close((0, 60))
 
     async def used() -> bool:
-        return [(r.used, r.reserved) for r in await readings()] == [(0, 0), (65, 0)]
+        return await amounts() == [(0, 0), (65, 0)]
 
     await until(used)
     assert all(worker.counts.breaker_open == 0 for worker in workers)

@@ -122,7 +122,7 @@ async def test_without_valkey_calls_pass_and_money_is_refused_and_both_count_aga
     if how == "frozen":
         own_valkey.signal(signal.SIGCONT)
     else:
-        own_valkey.process.wait()  # type: ignore[union-attr]
+        own_valkey.process.wait()
         own_valkey.start()
 
     async def counts() -> bool:

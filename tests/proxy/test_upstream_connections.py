@@ -85,10 +85,10 @@ async def test_an_upstream_that_reads_no_more_and_ends_its_side_has_broken_off(p
 
     async def half_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.transport.pause_reading()
         writer.write_eof()
         await gone.wait()
-        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        writer.transport.resume_reading()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1 << 28)
         gone.clear()

@@ -16,7 +16,7 @@ class Cluster(Nodes, Valkey):
         Nodes.__init__(self, directory, replicas)
         self._client: RedisCluster | None = None
 
-    def client(self) -> RedisCluster:  # type: ignore[override]
+    def client(self) -> RedisCluster:
         if self._client is None:
             self._client = super().client()
         return self._client
