@@ -1,21 +1,23 @@
-"""Installs the clients below ``var/clients``, drives each through its cases, and prints a table.
+"""Installs the clients below ``var/clients``, drives each through its cases, and prints tables.
 
-Cases: chat, stream, tools, structured output, embeddings (where the client has them) and an error.
-A client that cannot be installed is named, and the run fails.
+Against the sandbox provider: chat, stream, tools, structured output, embeddings (where the client
+has them) and an error. Then over recorded answers of real providers, where the recordings are
+there (``tests.clients.recorded``): the client must tell text, calls of tools, the end's reason and
+tokens as they were recorded, whatever the provider's format. A client that cannot be installed is
+named, and the run fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from bench.tenants import API_KEY
 from config import env
 from tests.clients import platform
+from tests.clients.recorded import drive as recorded
 
 HERE = Path(__file__).parent
 PYTHON = (
@@ -47,19 +49,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make clients", description=__doc__)
     parser.add_argument("--only", help="clients, with commas between")
     parser.add_argument("--out", type=Path, help="in place of var/clients.json")
+    parser.add_argument("--against", choices=("sandbox", "recordings"), help="only that")
+    parser.add_argument(
+        "--most", type=int, default=3, help="recordings of each provider, format and step"
+    )
     options = parser.parse_args()
     only = options.only.split(",") if options.only else None
     python, node = _install()
     scripts = [(python, path) for path in sorted((HERE / "python").glob("[!_]*.py"))]
     scripts += [("node", path) for path in sorted((HERE / "node").glob("[!_]*.mjs"))]
+    scripts = [pair for pair in scripts if only is None or pair[1].stem in only]
     rows: list[dict] = []
-    with platform.running() as address:
-        for program, script in scripts:
-            if only is None or script.stem in only:
+    if options.against != "recordings":
+        with platform.running() as address:
+            for program, script in scripts:
                 rows += _driven(program, script, address, node)
+        print(f"\n{_table(rows)}\n")
+    if options.against != "sandbox":
+        rows += recorded.driven(scripts, node, options.most)
     out = options.out or env.var_dir() / "clients.json"
     out.write_text(json.dumps(rows, indent=1) + "\n")
-    print(f"\n{_table(rows)}\n\nwritten to {out}")
+    print(f"written to {out}")
     return 0 if rows and all(row["ok"] for row in rows) else 1
 
 
@@ -80,17 +90,13 @@ def _install() -> tuple[str, Path]:
 
 def _driven(program: str, script: Path, address: str, node: Path) -> list[dict]:
     """A row for each case, as the script prints them."""
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        "HUBPO_ADDRESS": address,
-        "HUBPO_KEY": API_KEY,
-        "HUBPO_CHAT": platform.CHAT,
-        "HUBPO_EMBEDDING": platform.EMBEDDING,
-        "HUBPO_NODE": str(node / "package.json"),
-    }
-    words = [program, str(script)]
     done = subprocess.run(
-        words, env=environment, capture_output=True, text=True, timeout=180, check=False
+        [program, str(script)],
+        env=platform.environment(address, node),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
     )
     rows = []
     for line in done.stdout.splitlines():

@@ -1,7 +1,9 @@
-"""A gateway in front of the sandbox provider, with one tenant, its models and a key."""
+"""A gateway in front of the sandbox provider, or of an upstream that replays recordings, with one
+tenant, its models and a key."""
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bench import tenants
+from bench.cases import API_KEY
 from bench.subjects.hubpo import valkey, worker
 from bench.subjects.processes import free_port, serving
 from config import env
@@ -28,11 +31,18 @@ def running() -> Iterator[str]:
         path = {"PYTHONPATH": f"{env.ROOT / 'platform'}:{env.ROOT}"}
         with (
             serving(command, port, work / "sandbox.log", core=None, env=path, cwd=env.ROOT),
-            valkey(work, core=None) as url,
+            gateway(tenant(port), work) as address,
         ):
-            tenants.store(url, [tenant(port)])
-            with worker(url, work / "hubpo", core=None) as (gateway, _):
-                yield f"http://127.0.0.1:{gateway}"
+            yield address
+
+
+@contextmanager
+def gateway(snapshot: TenantSnapshot, work: Path) -> Iterator[str]:
+    """The address of one that serves the tenant, with a Valkey of its own in ``work``."""
+    with valkey(work, core=None) as url:
+        tenants.store(url, [snapshot])
+        with worker(url, work / "hubpo", core=None) as (port, _):
+            yield f"http://127.0.0.1:{port}"
 
 
 def tenant(port: int) -> TenantSnapshot:
@@ -43,3 +53,15 @@ def tenant(port: int) -> TenantSnapshot:
     )
     sandbox = Provider("s", "Sandbox", "openai", f"http://127.0.0.1:{port}/v1")
     return replace(small, providers=(sandbox,), models=models)
+
+
+def environment(address: str, node: Path) -> dict[str, str]:
+    """What a client's script is told. ``node``: where its packages are."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
+        "HUBPO_ADDRESS": address,
+        "HUBPO_KEY": API_KEY,
+        "HUBPO_CHAT": CHAT,
+        "HUBPO_EMBEDDING": EMBEDDING,
+        "HUBPO_NODE": str(node / "package.json"),
+    }

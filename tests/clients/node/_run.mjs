@@ -1,4 +1,6 @@
-// Runs the cases of a client: functions by name, each returning what it saw.
+// Runs the cases of a client: functions by name, each returning what it saw. Over recordings "ask"
+// is given each in turn, and returns what the client told ("seen").
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
@@ -18,7 +20,14 @@ const find = createRequire(process.env.HUBPO_NODE);
 // A package of those that were installed for these scripts.
 export const load = (name) => import(pathToFileURL(find.resolve(name)).href);
 
+export const ANY = { type: "object", properties: {}, additionalProperties: true };
+
 export async function run(cases) {
+  if (process.env.HUBPO_RECORDED) {
+    const items = JSON.parse(readFileSync(process.env.HUBPO_RECORDED, "utf8"));
+    for (const [place, item] of items.entries()) console.log(JSON.stringify(await recorded(cases.ask, item, place)));
+    process.exit(0);
+  }
   for (const name of CASES) {
     let row = { case: name, ok: true, detail: "-" };
     if (cases[name]) {
@@ -48,3 +57,23 @@ export async function raises(call, status) {
   }
   throw new Error("No error was raised.");
 }
+
+async function recorded(ask, item, place) {
+  try {
+    return { item: place, told: await ask(item) };
+  } catch (error) {
+    const words = [error.message, JSON.stringify(error.error), error.responseBody, error.stack].join(" | ");
+    return { item: place, raised: { status: error.status ?? error.statusCode ?? null, words: words.slice(0, 6000) } };
+  }
+}
+
+// What an answer told. Calls are names and arguments; tokens are of input and output.
+export const seen = (text, calls, finish, tokens) => ({
+  text: text ?? "",
+  calls,
+  finish: finish ?? null,
+  input: tokens[0] ?? null,
+  output: tokens[1] ?? null,
+});
+
+export const texts = (item) => item.want.vectors.map(() => "a");

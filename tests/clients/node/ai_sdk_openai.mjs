@@ -1,15 +1,47 @@
-import { ADDRESS, CALL, CHAT, EMBEDDING, KEY, QUESTION, SCHEMA, load, raises, run, some } from "./_run.mjs";
+import { ADDRESS, ANY, CALL, CHAT, EMBEDDING, KEY, QUESTION, SCHEMA, load, raises, run, seen, some, texts } from "./_run.mjs";
 
-const { embed, generateObject, generateText, jsonSchema, streamText, tool } = await load("ai");
+const { embed, embedMany, generateObject, generateText, jsonSchema, streamText, tool } = await load("ai");
 const { createOpenAICompatible } = await load("@ai-sdk/openai-compatible");
 const provider = createOpenAICompatible({
   name: "hubpo",
   baseURL: `${ADDRESS}/v1`,
   apiKey: KEY,
   supportsStructuredOutputs: true,
+  includeUsage: true,
 });
 const model = provider(CHAT);
 const schema = jsonSchema(SCHEMA);
+
+async function ask(item) {
+  if (item.step === "embeddings") {
+    const { embeddings } = await embedMany({ model: provider.embeddingModel(item.model), values: texts(item), maxRetries: 0 });
+    return { vectors: embeddings };
+  }
+  const asked = { model: provider(item.model), prompt: QUESTION, maxRetries: 0 };
+  if (item.step === "structured") {
+    const answer = await generateObject({ ...asked, schema: jsonSchema(ANY) });
+    return told(JSON.stringify(answer.object), [], answer);
+  }
+  if (item.tools.length > 0)
+    asked.tools = Object.fromEntries(item.tools.map((name) => [name, tool({ inputSchema: jsonSchema(ANY) })]));
+  if (item.step !== "stream") {
+    const answer = await generateText(asked);
+    return told(answer.text, answer.toolCalls, answer);
+  }
+  const stream = streamText({ ...asked, onError: () => {} });
+  const [text, calls, finishReason, usage] = await Promise.all([
+    stream.text,
+    stream.toolCalls,
+    stream.finishReason,
+    stream.usage,
+  ]);
+  return told(text, calls, { finishReason, usage });
+}
+
+function told(text, calls, { finishReason, usage }) {
+  const made = calls.map((call) => [call.toolName, call.input]);
+  return seen(text, made, finishReason, [usage.inputTokens, usage.outputTokens]);
+}
 
 await run({
   chat: async () => some((await generateText({ model, prompt: QUESTION })).text),
@@ -25,4 +57,5 @@ await run({
   structured: async () => some((await generateObject({ model, prompt: QUESTION, schema })).object),
   embeddings: async () => some((await embed({ model: provider.embeddingModel(EMBEDDING), value: "a" })).embedding).length,
   error: () => raises(() => generateText({ model: provider("nothing"), prompt: QUESTION, maxRetries: 0 }), 404),
+  ask,
 });

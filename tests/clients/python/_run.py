@@ -1,6 +1,7 @@
 """Runs the cases of a client: functions by name, each returning what it saw.
 
-A case that is not there is one that the client has no word for.
+A case that is not there is one that the client has no word for. Over recordings the function
+``ask`` is given each in turn, and returns what the client told (``seen``).
 """
 
 from __future__ import annotations
@@ -25,8 +26,16 @@ SCHEMA = {
 CASES = ("chat", "stream", "tools", "structured", "embeddings", "error")
 
 
+ANY = {"type": "object", "properties": {}, "additionalProperties": True}
+
+
 def run(cases: dict[str, Any]) -> None:
     """``cases`` are the globals of the client's script."""
+    given = os.environ.get("HUBPO_RECORDED")
+    if given:
+        with open(given) as file:
+            _recorded(cases["ask"], json.load(file))
+        return
     for case in CASES:
         function = cases.get(case)
         if function is None:
@@ -39,6 +48,55 @@ def run(cases: dict[str, Any]) -> None:
                 text = f"{type(error).__name__}: {error} ({where.name}:{where.lineno})"
                 row = {"case": case, "ok": False, "detail": text[:400]}
         print(json.dumps(row), flush=True)
+
+
+def _recorded(ask: Any, items: list[dict[str, Any]]) -> None:
+    """``ask`` takes an item (``tests.clients.recorded.chosen.Item``, and the door) and tells."""
+    for place, item in enumerate(items):
+        row: dict[str, Any] = {"item": place}
+        try:
+            row["told"] = ask(item)
+        except Exception as error:  # noqa: BLE001 - whatever a client raises is the result
+            row["raised"] = {"status": _status(error), "words": _words(error)}
+        print(json.dumps(row, default=str), flush=True)
+
+
+def _status(error: BaseException | None) -> int | None:
+    while error is not None:
+        for name in ("status_code", "code", "http_status"):
+            status = getattr(error, name, None)
+            if isinstance(status, int):
+                return status
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _words(error: BaseException) -> str:
+    """All that the error and what it came from say."""
+    found, one = [], error
+    while one is not None:
+        found.append(f"{type(one).__name__}: {one} {getattr(one, 'body', '')}")
+        one = one.__cause__ or one.__context__
+    return " | ".join(found)[:6000]
+
+
+def seen(text: Any, calls: Any, finish: Any, tokens: tuple[Any, Any]) -> dict[str, Any]:
+    """What an answer told. ``calls``: names and arguments; ``tokens``: of input and output."""
+    return {
+        "text": text or "",
+        "calls": [list(call) for call in calls],
+        "finish": finish,
+        "input": tokens[0],
+        "output": tokens[1],
+    }
+
+
+def functions(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tools that the recorded answer calls, in the words of OpenAI's chat."""
+    return [
+        {"type": "function", "function": {"name": name, "parameters": ANY}}
+        for name in item["tools"]
+    ]
 
 
 def same(found: Any, wanted: Any) -> Any:

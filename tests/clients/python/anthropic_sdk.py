@@ -1,5 +1,5 @@
 import anthropic
-from _run import ADDRESS, CALL, CHAT, KEY, QUESTION, SCHEMA, raises, run, same, some
+from _run import ADDRESS, ANY, CALL, CHAT, KEY, QUESTION, SCHEMA, raises, run, same, seen, some
 
 client = anthropic.Anthropic(base_url=ADDRESS, api_key=KEY, max_retries=0)
 ASKED = {"model": CHAT, "max_tokens": 200, "messages": [{"role": "user", "content": QUESTION}]}
@@ -41,6 +41,25 @@ def error():
     return raises(
         anthropic.NotFoundError, lambda: client.messages.create(**ASKED | {"model": "nothing"})
     )
+
+
+def ask(item):
+    asked = ASKED | {"model": item["model"]}
+    if item["tools"]:
+        asked["tools"] = [{"name": name, "input_schema": ANY} for name in item["tools"]]
+    if item["step"] == "structured":
+        asked["output_config"] = {"format": {"type": "json_schema", "schema": ANY}}
+    if item["step"] == "stream":
+        with client.messages.stream(**asked) as events:
+            answer = events.get_final_message()
+    else:
+        answer = client.messages.create(**asked)
+    text = "".join(block.text for block in answer.content if block.type == "text")
+    calls = [(block.name, block.input) for block in answer.content if block.type == "tool_use"]
+    usage = answer.usage
+    cached = (usage.cache_read_input_tokens or 0) + (usage.cache_creation_input_tokens or 0)
+    tokens = (usage.input_tokens + cached, usage.output_tokens)
+    return seen(text, calls, answer.stop_reason, tokens)
 
 
 run(globals())

@@ -1,4 +1,4 @@
-from _run import ADDRESS, CALL, CHAT, KEY, QUESTION, SCHEMA, raises, run, same, some
+from _run import ADDRESS, ANY, CALL, CHAT, KEY, QUESTION, SCHEMA, raises, run, same, seen, some
 from langchain_anthropic import ChatAnthropic
 
 OPTIONS = {"base_url": ADDRESS, "api_key": KEY, "max_retries": 0, "max_tokens": 200}
@@ -28,6 +28,28 @@ def structured():
 def error():
     wrong = ChatAnthropic(model="nothing", **OPTIONS)
     return raises(Exception, lambda: wrong.invoke(QUESTION))
+
+
+def ask(item):
+    asked = ChatAnthropic(model=item["model"], **OPTIONS)
+    if item["tools"]:
+        asked = asked.bind_tools([{"name": name, "input_schema": ANY} for name in item["tools"]])
+    if item["step"] == "structured":
+        form = {"title": "form", "description": "A form.", **ANY}
+        made = asked.with_structured_output(form, method="json_schema", include_raw=True)
+        return told(made.invoke(QUESTION)["raw"])
+    if item["step"] == "stream":
+        pieces = list(asked.stream(QUESTION))
+        return told(sum(pieces[1:], pieces[0]))
+    return told(asked.invoke(QUESTION))
+
+
+def told(answer):
+    """Of LangChain's message."""
+    usage = answer.usage_metadata or {}
+    calls = [(call["name"], call["args"]) for call in answer.tool_calls]
+    finish = answer.response_metadata.get("stop_reason")
+    return seen(answer.text, calls, finish, (usage.get("input_tokens"), usage.get("output_tokens")))
 
 
 run(globals())

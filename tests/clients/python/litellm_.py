@@ -1,5 +1,20 @@
 import litellm
-from _run import ADDRESS, CALL, CHAT, EMBEDDING, KEY, QUESTION, SCHEMA, raises, run, same, some
+from _run import (
+    ADDRESS,
+    ANY,
+    CALL,
+    CHAT,
+    EMBEDDING,
+    KEY,
+    QUESTION,
+    SCHEMA,
+    functions,
+    raises,
+    run,
+    same,
+    seen,
+    some,
+)
 
 OPENAI = {"api_base": f"{ADDRESS}/v1", "api_key": KEY, "num_retries": 0}
 ASKED = [{"role": "user", "content": QUESTION}]
@@ -44,6 +59,30 @@ def error():
     return raises(
         Exception, lambda: litellm.completion(model="openai/nothing", messages=ASKED, **OPENAI)
     )
+
+
+def ask(item):
+    if item["step"] == "embeddings":
+        texts = ["a"] * len(item["want"]["vectors"])
+        answer = litellm.embedding(model=f"openai/{item['model']}", input=texts, **OPENAI)
+        return {"vectors": [one["embedding"] for one in answer.data]}
+    asked = {"messages": ASKED, "model": f"openai/{item['model']}", **OPENAI}
+    if item["door"] == "messages":
+        asked |= {"model": f"anthropic/{item['model']}", "api_base": ADDRESS}
+    if item["tools"]:
+        asked["tools"] = functions(item)
+    if item["step"] == "structured":
+        form = {"name": "form", "schema": ANY}
+        asked["response_format"] = {"type": "json_schema", "json_schema": form}
+    if item["step"] == "stream":
+        pieces = litellm.completion(stream=True, stream_options={"include_usage": True}, **asked)
+        answer = litellm.stream_chunk_builder(list(pieces), messages=ASKED)
+    else:
+        answer = litellm.completion(**asked)
+    choice, usage = answer.choices[0], answer.usage
+    calls = [(c.function.name, c.function.arguments) for c in choice.message.tool_calls or []]
+    tokens = (usage.prompt_tokens, usage.completion_tokens)
+    return seen(choice.message.content, calls, choice.finish_reason, tokens)
 
 
 run(globals())

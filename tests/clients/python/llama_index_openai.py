@@ -1,4 +1,4 @@
-from _run import ADDRESS, CALL, CHAT, KEY, QUESTION, raises, run, same, some
+from _run import ADDRESS, ANY, CALL, CHAT, KEY, QUESTION, functions, raises, run, same, seen, some
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai import OpenAI, utils
@@ -38,6 +38,28 @@ def structured():
 def error():
     wrong = OpenAI(model="gpt-4o", api_base=f"{ADDRESS}/v1", api_key=KEY, max_retries=0)
     return raises(Exception, lambda: wrong.chat(ASKED))
+
+
+def ask(item):
+    name = item["model"]
+    utils.ALL_AVAILABLE_MODELS[name] = utils.CHAT_MODELS[name] = 8192
+    asked = OpenAI(model=name, api_base=f"{ADDRESS}/v1", api_key=KEY, max_retries=0)
+    more = {"tools": functions(item)} if item["tools"] else {}
+    if item["step"] == "structured":
+        form = {"name": "form", "schema": ANY}
+        more["response_format"] = {"type": "json_schema", "json_schema": form}
+    finish, usage = None, None
+    if item["step"] == "stream":
+        for answer in asked.stream_chat(ASKED, stream_options={"include_usage": True}, **more):
+            usage = answer.raw.usage or usage
+            finish = answer.raw.choices[0].finish_reason or finish if answer.raw.choices else finish
+    else:
+        answer = asked.chat(ASKED, **more)
+        usage, finish = answer.raw.usage, answer.raw.choices[0].finish_reason
+    made = asked.get_tool_calls_from_response(answer, error_on_no_tool_call=False)
+    calls = [(call.tool_name, call.tool_kwargs) for call in made]
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    return seen(answer.message.content, calls, finish, tokens)
 
 
 run(globals())

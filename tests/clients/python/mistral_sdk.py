@@ -1,4 +1,21 @@
-from _run import ADDRESS, CALL, CHAT, EMBEDDING, KEY, QUESTION, SCHEMA, raises, run, same, some
+import json
+
+from _run import (
+    ADDRESS,
+    ANY,
+    CALL,
+    CHAT,
+    EMBEDDING,
+    KEY,
+    QUESTION,
+    SCHEMA,
+    functions,
+    raises,
+    run,
+    same,
+    seen,
+    some,
+)
 
 try:
     from mistralai import Mistral
@@ -39,6 +56,52 @@ def embeddings():
 
 def error():
     return raises(Exception, lambda: client.chat.complete(model="nothing", messages=ASKED))
+
+
+def ask(item):
+    if item["step"] == "embeddings":
+        texts = ["a"] * len(item["want"]["vectors"])
+        answer = client.embeddings.create(model=item["model"], inputs=texts)
+        return {"vectors": [one.embedding for one in answer.data]}
+    asked = {"model": item["model"], "messages": ASKED}
+    if item["tools"]:
+        asked["tools"] = functions(item)
+    if item["step"] == "structured":
+        form = {"name": "form", "schema": ANY}
+        asked["response_format"] = {"type": "json_schema", "json_schema": form}
+    if item["step"] == "stream":
+        return ask_stream(asked)
+    answer = client.chat.complete(**asked)
+    choice, usage = answer.choices[0], answer.usage
+    calls = [(c.function.name, c.function.arguments) for c in choice.message.tool_calls or []]
+    tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+    return seen(text_of(choice.message.content), calls, choice.finish_reason, tokens)
+
+
+def ask_stream(asked):
+    text, calls, finish, tokens = "", {}, None, (None, None)
+    for event in client.chat.stream(**asked):
+        usage = event.data.usage
+        if usage:
+            tokens = (usage.prompt_tokens, usage.completion_tokens)
+        for choice in event.data.choices:
+            text += text_of(choice.delta.content)
+            finish = choice.finish_reason or finish
+            for piece in choice.delta.tool_calls or []:
+                call = calls.setdefault(piece.index, ["", ""])
+                call[0] += piece.function.name or ""
+                call[1] += said(piece.function.arguments)
+    return seen(text, calls.values(), finish, tokens)
+
+
+def said(arguments):
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def text_of(content):
+    if isinstance(content, list):
+        return "".join(piece.text for piece in content if piece.type == "text")
+    return content or ""
 
 
 run(globals())

@@ -11,7 +11,7 @@ from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest, Param
 from proxy.ai.formats.embedding.registry import EMBEDDINGS, FAMILY
 from proxy.ai.middle.answer import Usage
 from proxy.ai.middle.embedding import EmbeddingAnswer, EmbeddingRequest
-from proxy.ai.middle.rules import Notes
+from proxy.ai.middle.rules import Notes, apply
 
 FORMATS = sorted(EMBEDDINGS)
 
@@ -44,6 +44,25 @@ def test_an_answer_is_the_same_after_writing_and_reading(name):
     read = format_.read_answer(written)
     assert (read.vectors, read.usage) == (vectors, Usage(7, 0))
     assert format_.read_usage(written) == Usage(7, 0)
+
+
+def test_an_answer_in_openais_format_has_the_id_that_mistrals_sdk_wants():
+    request = EMBEDDINGS["embeddings"].read_request(b'{"model": "m", "input": "a"}')
+    answer = EmbeddingAnswer(format="cohere_embeddings", vectors=[[0.5]])
+    first, second = (
+        json.loads(EMBEDDINGS["embeddings"].write_answer(answer, request))["id"] for _ in range(2)
+    )
+    assert first.startswith("embd-")
+    assert first != second
+
+
+def test_a_provider_may_lack_what_no_request_for_embeddings_has():
+    request = EMBEDDINGS["cohere_embeddings"].read_request(
+        b'{"model": "m", "texts": ["a"], "input_type": "search_query"}'
+    )
+    notes = Notes()
+    apply(request, {"logit_bias": "drop", "logprobs": "refuse", "user": "drop"}, notes)
+    assert (request.inputs, notes.dropped) == (["a"], [])
 
 
 def test_base64_is_what_the_sdk_asks_for_and_reads():

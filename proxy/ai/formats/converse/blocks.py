@@ -88,9 +88,9 @@ def _extra(fields: Fields) -> dict[str, Any] | None:
 def _call(block: Fields) -> Part:
     use = block.inner("toolUse")
     assert use is not None
-    if use.has("type"):
-        # Of a tool that Bedrock runs itself: the client is not to run it.
-        return Foreign(FORMAT, {"toolUse": use.rest()})
+    own = of_bedrock(use)
+    if own is not None:
+        return own
     given = use.take("input")
     call = ToolCall(
         use.text("toolUseId"),
@@ -99,6 +99,15 @@ def _call(block: Fields) -> Part:
     )
     call.extra = _extra(use)
     return call
+
+
+def of_bedrock(use: Fields) -> Foreign | None:
+    """A call of a tool that Bedrock runs itself: the client is not to run it. Calls of the client's
+    own have no type, or ``tool_use``."""
+    kind = use.take("type")
+    if kind is None or kind == "tool_use":
+        return None
+    return Foreign(FORMAT, {"toolUse": {**use.rest(), "type": kind}})
 
 
 def _result(block: Fields) -> Part:

@@ -114,9 +114,10 @@ class Reader:
         index = fields.whole("contentBlockIndex") or 0
         start = fields.inner("start")
         use = start.inner("toolUse") if start is not None else None
-        if use is not None and use.has("type"):
+        own = None if use is None else blocks.of_bedrock(use)
+        if own is not None:
             self._foreign.add(index)
-            self._begin(index, Foreign(FORMAT, {"toolUse": use.rest()}), events)
+            self._begin(index, own, events)
         elif use is not None:
             call = ToolCall(use.text("toolUseId"), use.text("name"))
             call.extra = {FORMAT: use.rest()} if use.rest() else None

@@ -10,6 +10,7 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -130,6 +131,7 @@ class _Counted(Struct):
 
 
 class _Written(Struct):
+    id: str
     data: list[dict[str, Any]]
     model: str
     usage: _Counted | UnsetType = UNSET
@@ -146,8 +148,9 @@ def write_answer(answer: EmbeddingAnswer, request: EmbeddingRequest) -> bytes:
         for number, vector in enumerate(answer.vectors)
     ]
     tokens = answer.usage.input_tokens if answer.usage is not None else None
-    # The SDK wants a number, so what is not known is told as none.
-    return _encode(_Written(data, answer.model, _Counted(tokens or 0, tokens or 0)))
+    # The SDK wants a number, so what is not known is told as none. Mistral's wants an id.
+    name = f"embd-{uuid4().hex}"
+    return _encode(_Written(name, data, answer.model, _Counted(tokens or 0, tokens or 0)))
 
 
 def read_usage(data: bytes) -> Usage | None:

@@ -9,7 +9,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from proxy.ai.formats import converse
 from proxy.ai.formats.converse.frames import BadFrame, Frames, frame
-from proxy.ai.middle import Failed, Request
+from proxy.ai.middle import Failed, Foreign, Request, ToolCall
 from proxy.ai.middle.events import Fold
 from proxy.ai.middle.rules import Notes
 
@@ -101,6 +101,21 @@ def test_an_exception_in_the_stream_is_a_fault_with_its_status():
     (failed,) = reader.feed(frame(headers, b'{"message": "Too many requests"}'))
     assert (failed.fault.status, failed.fault.message) == (429, "Too many requests")
     assert reader.feed(frame(headers, b"{}")) == []
+
+
+@pytest.mark.parametrize("kind", [None, "tool_use", "server_tool_use"])
+def test_only_calls_of_bedrocks_own_tools_are_not_the_clients(kind):
+    use = {"toolUseId": "t", "name": "look", "input": {}} | ({"type": kind} if kind else {})
+    message = {"role": "assistant", "content": [{"toolUse": use}]}
+    body = json.dumps({"output": {"message": message}, "stopReason": "tool_use"}).encode()
+    (whole_part,) = converse.read_answer(body).choices[0].parts
+    headers = {":event-type": "contentBlockStart", ":message-type": "event"}
+    start = json.dumps({"contentBlockIndex": 0, "start": {"toolUse": use}}).encode()
+    begun = converse.reader().feed(frame(headers, start))[-1].value
+    kinds = {type(whole_part), type(begun)}
+    assert kinds == {Foreign if kind == "server_tool_use" else ToolCall}
+    if kind == "server_tool_use":
+        assert whole_part.value == begun.value == {"toolUse": use}
 
 
 @recordings.needed

@@ -7,7 +7,7 @@ import recordings
 from google.genai import types
 
 from proxy.ai.formats import gemini
-from proxy.ai.middle import Choice, Failed, Request, ToolCall
+from proxy.ai.middle import Choice, Failed, Fault, Request, ToolCall
 from proxy.ai.middle.events import Fold
 from proxy.ai.middle.rules import Notes
 
@@ -114,3 +114,15 @@ def test_recorded_errors_keep_status_and_hint(provider):
         assert fault.message
         again = gemini.read_fault(exchange.status, {}, gemini.write_fault(fault))
         assert (again.message, again.retry_after) == (fault.message, fault.retry_after)
+
+
+def test_another_providers_code_is_the_reason_of_an_error():
+    fault = Fault(status=404, message="gone", code="model_not_found", retry_after=1.5)
+    error = json.loads(gemini.write_fault(fault))["error"]
+    assert (error["code"], error["status"]) == (404, "NOT_FOUND")
+    kinds = {one["@type"].rpartition(".")[2]: one for one in error["details"]}
+    assert kinds["ErrorInfo"]["reason"] == "model_not_found"
+    assert kinds["RetryInfo"]["retryDelay"] == "1.5s"
+    assert (
+        "details" not in json.loads(gemini.write_fault(Fault(status=404, message="gone")))["error"]
+    )
