@@ -82,7 +82,7 @@ class Onward(Asking):
         self.began = into == messages.NAME and self.begins and not thinks and bool(text.strip())
         if self.began:
             text = text.rstrip()  # White space at the end is refused there.
-        if text:
+        if text.strip():  # Anthropic and Bedrock refuse a turn of white space.
             said: list[Any] = [Text(text)]
             if past and past[-1].role == "assistant":
                 said = [*past.pop().parts, *said]

@@ -403,6 +403,7 @@ def _meant() -> tuple[AIModel, ...]:
 def _carried() -> tuple[AIModel, ...]:
     """Models whose streams are carried on: the second deployment costs ten times as much."""
     first, second, claude = ("first", "dear"), ("second", "other"), ("anthropic-1", "claude-real")
+    nova = ("bedrock-1", "nova-real")
     dear = Prices(25_000_000, 100_000_000)
     both = {"strategy": Priority(), "on_break": "continue", "priority": 2, "prices": dear}
     both["compare_with"] = "model-large"
@@ -412,6 +413,9 @@ def _carried() -> tuple[AIModel, ...]:
         _varied("claude-carried", claude, second, **both),
         _varied("all-claude", claude, claude, **both),
         _varied("carried-by-gemini", first, ("gemini-1", "gemini-real"), **both),
+        _varied("carried-by-bedrock", first, nova, **both),
+        _varied("bedrock-carried", nova, second, **both),
+        _varied("all-bedrock", nova, nova, **both),
         _varied("carried-in-euros", first, second, **both | {"prices": Prices(1, 1, "EUR")}),
         model("carried-alone", first, routing=Routing(on_break="continue")),
     )

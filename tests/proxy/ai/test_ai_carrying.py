@@ -8,6 +8,7 @@ from ai_servers import Reply, sse
 from contract.snapshot import Prices
 from proxy.ai.cost import cost_micros, sum_micros
 from proxy.ai.estimate import about
+from proxy.ai.formats.converse.frames import frame
 from proxy.ai.middle import Usage
 
 HEAD = {"id": "c-1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
@@ -254,6 +255,109 @@ def test_a_gemini_client_and_a_gemini_provider(web, provider, second):
     assert [one["role"] for one in told] == ["user", "model", "user"]
 
 
+def framed(kind, **payload):
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return frame(headers, json.dumps(payload).encode())
+
+
+NOVA_USED = {"inputTokens": 30, "outputTokens": 4, "totalTokens": 34}
+EVENTSTREAM = {"content_type": "application/vnd.amazon.eventstream"}
+
+
+def nova(*texts, end=True):
+    """Converse's frames, as Bedrock's Nova sends them: no start of a block of text."""
+    parts = [framed("messageStart", role="assistant")]
+    parts += [
+        framed("contentBlockDelta", contentBlockIndex=0, delta={"text": said}) for said in texts
+    ]
+    if end:
+        parts += [
+            framed("contentBlockStop", contentBlockIndex=0),
+            framed("messageStop", stopReason="end_turn"),
+            framed("metadata", usage=NOVA_USED, metrics={"latencyMs": 7}),
+        ]
+    return b"".join(parts)
+
+
+def test_bedrock_carries_on(web, provider, platform):
+    provider.answer = lambda asked: (
+        Reply([FIRST], abort=True, **STREAM)
+        if len(provider.asked) == 1
+        else Reply([nova(" violets", " blue.")], **EVENTSTREAM)
+    )
+    answer = ask(web, "carried-by-bedrock", max_tokens=50, stream_options={"include_usage": True})
+    assert text(events(answer)) == "Roses are red, violets blue."
+    assert "error" not in answer.text
+    assert "/model/nova-real/converse-stream" in provider.last.line
+    told = json.loads(provider.last.body)
+    assert [one["role"] for one in told["messages"]] == ["user", "assistant", "user"]
+    assert told["messages"][1]["content"] == [{"text": "Roses are red, "}]
+    assert told["inferenceConfig"]["maxTokens"] == 50 - about(b"Roses are red, ")
+    event = platform.event(answer.headers["x-request-id"])
+    came_in, came_out = about(provider.asked[0].body), about(b"Roses are red, ")
+    assert (event.input_tokens, event.output_tokens) == (came_in + 30, came_out + 4)
+    assert event.error_code == ""
+    assert "carried on by Provider bedrock" in event.routed
+    assert events(answer)[-1]["usage"]["completion_tokens"] == event.output_tokens
+
+
+BROKEN_FRAMES = {
+    "between frames": nova("Roses are ", "red, ", end=False),
+    "in a frame's payload": nova("Roses are ", "red, ", "lost", end=False)[:-9],
+    "in a frame's lengths": nova("Roses are ", "red, ", end=False) + framed("messageStop")[:5],
+}
+
+
+@pytest.mark.parametrize("abort", [True, False])
+@pytest.mark.parametrize("where", BROKEN_FRAMES)
+def test_bedrock_is_carried_on_wherever_its_frames_break_off(
+    web, provider, second, platform, where, abort
+):
+    provider.says(BROKEN_FRAMES[where], abort=abort, **EVENTSTREAM)
+    second.says(REST, **STREAM)
+    answer = ask(web, "bedrock-carried", stream_options={"include_usage": True})
+    assert text(events(answer)) == "Roses are red, violets blue."
+    assert "error" not in answer.text
+    assert answer.text.count("[DONE]") == 1
+    event = platform.event(answer.headers["x-request-id"])
+    came_in, came_out = about(provider.last.body), about(b"Roses are red, ")
+    assert (event.input_tokens, event.output_tokens) == (came_in + 30, came_out + 4)
+
+
+@pytest.mark.parametrize("kind", ["modelStreamErrorException", "throttlingException"])
+def test_an_exception_among_bedrocks_frames_is_a_break(web, provider, second, kind):
+    headers = {":exception-type": kind, ":message-type": "exception"}
+    fault = frame(headers, b'{"message": "It failed."}')
+    provider.says(nova("Roses are ", "red, ", end=False) + fault, **EVENTSTREAM)
+    second.says(REST, **STREAM)
+    answer = ask(web, "bedrock-carried")
+    assert text(events(answer)) == "Roses are red, violets blue."
+    assert "It failed." not in answer.text
+
+
+def test_frames_that_were_changed_on_the_way_are_a_break(web, provider, second):
+    changed = bytearray(framed("contentBlockDelta", contentBlockIndex=0, delta={"text": "bad"}))
+    changed[40] ^= 1
+    provider.says(nova("Roses are ", "red, ", end=False), bytes(changed), **EVENTSTREAM)
+    second.says(REST, **STREAM)
+    assert text(events(ask(web, "bedrock-carried"))) == "Roses are red, violets blue."
+
+
+def test_between_two_of_bedrock_an_anthropic_client_reads_one_message(web, provider):
+    provider.answer = lambda asked: (
+        Reply([nova("Roses are ", "red, ", end=False)], abort=True, **EVENTSTREAM)
+        if len(provider.asked) == 1
+        else Reply([nova(" violets", " blue.")], **EVENTSTREAM)
+    )
+    answer = ask(web, "all-bedrock", "/v1/messages", max_tokens=100)
+    kinds = [one["type"] for one in events(answer)]
+    for once in ("message_start", "content_block_start", "content_block_stop", "message_stop"):
+        assert kinds.count(once) == 1, kinds
+    deltas = [one["delta"]["text"] for one in events(answer) if one["type"].endswith("block_delta")]
+    assert "".join(deltas) == "Roses are red, violets blue."
+    assert events(answer)[-2]["usage"]["output_tokens"] == about(b"Roses are red, ") + 4
+
+
 @pytest.mark.parametrize("path", ["/v1/responses", "/v2/chat"])
 def test_clients_of_other_formats_read_one_answer(web, provider, second, path):
     breaks_off(provider, FIRST)
@@ -285,6 +389,13 @@ def test_a_fault_in_the_stream_is_a_break_too(web, provider, second):
     answer = ask(web, "carried")
     assert text(events(answer)) == "Roses are red, violets blue."
     assert "Overloaded" not in answer.text
+
+
+def test_white_space_alone_is_no_turn_of_its_own(web, provider, second):
+    breaks_off(provider, sse(BEGIN, chunk({"content": "\n\n"})))
+    second.says(REST, **STREAM)
+    assert text(events(ask(web, "carried"))) == "\n\n violets blue."
+    assert [one["role"] for one in json.loads(second.last.body)["messages"]] == ["user"]
 
 
 def test_so_is_an_end_without_the_answers_end(web, provider, second):
