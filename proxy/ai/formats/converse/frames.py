@@ -21,17 +21,27 @@ class BadFrame(ValueError):
 
 
 class Frames:
-    """``feed`` returns the frames that are complete: headers and payload."""
+    """``feed`` returns the frames that are complete: headers and payload. One that is ``bad`` is
+    not among them, and nothing comes after it."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_held", "bad")
 
     def __init__(self) -> None:
         self._held = b""
+        self.bad = False
 
     def feed(self, piece: bytes) -> list[tuple[dict[str, str], bytes]]:
+        found: list[tuple[dict[str, str], bytes]] = []
+        if self.bad:
+            return found
+        try:
+            self._read(self._held + piece if self._held else piece, found)
+        except BadFrame:
+            self.bad = True
+        return found
+
+    def _read(self, data: bytes, found: list[tuple[dict[str, str], bytes]]) -> None:
         """Raises BadFrame."""
-        data = self._held + piece if self._held else piece
-        found = []
         at = 0
         while len(data) - at >= 12:
             total, size = unpack_from(">II", data, at)
@@ -48,7 +58,6 @@ class Frames:
             found.append((_headers(headers), data[at + 12 + size : end]))
             at += total
         self._held = data[at:]
-        return found
 
     @property
     def partial(self) -> bool:

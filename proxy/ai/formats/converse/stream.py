@@ -9,7 +9,7 @@ from proxy.ai.formats.converse import blocks
 from proxy.ai.formats.converse.answer import FINISHES, REASONS, of_untyped, written_usage
 from proxy.ai.formats.converse.blocks import FORMAT, Block
 from proxy.ai.formats.converse.faults import of_exception, write_stream_fault
-from proxy.ai.formats.converse.frames import BadFrame, Frames, frame
+from proxy.ai.formats.converse.frames import Frames, frame
 from proxy.ai.formats.fields import Fields, decode, encode, wrong_answer
 from proxy.ai.middle import (
     Begin,
@@ -45,19 +45,15 @@ class Reader:
     def feed(self, data: bytes) -> list[Event]:
         if self._failed:
             return []
-        try:
-            found = self._frames.feed(data)
-        except BadFrame:
-            return self._fail()
         events: list[Event] = []
-        for headers, payload in found:
+        for headers, payload in self._frames.feed(data):
             try:
                 self._take(headers, payload, events)
             except (AnswerUnreadable, InvalidJson):
                 return events + self._fail()
             if self._failed:
-                break
-        return events
+                return events
+        return events + self._fail() if self._frames.bad else events
 
     def end(self) -> list[Event]:
         return []

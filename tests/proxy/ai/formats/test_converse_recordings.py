@@ -8,7 +8,7 @@ import recordings
 from botocore.eventstream import EventStreamBuffer
 
 from proxy.ai.formats import converse
-from proxy.ai.formats.converse.frames import BadFrame, Frames, frame
+from proxy.ai.formats.converse.frames import Frames, frame
 from proxy.ai.middle import Failed, Foreign, Request, ToolCall
 from proxy.ai.middle.events import Fold
 from proxy.ai.middle.rules import Notes
@@ -91,8 +91,17 @@ def test_frames_are_those_of_awss_own_library():
 def test_a_changed_byte_is_noticed(place):
     data = bytearray(frame({":event-type": "x"}, b'{"a": "some payload of a frame"}'))
     data[place] ^= 0x41
-    with pytest.raises(BadFrame):
-        Frames().feed(bytes(data) + bytes(64))
+    frames = Frames()
+    assert frames.feed(bytes(data) + bytes(64)) == []
+    assert frames.bad
+
+
+def test_what_came_before_a_changed_frame_is_kept():
+    good = frame({":event-type": "messageStart", ":message-type": "event"}, b"{}")
+    reader = converse.reader()
+    kinds = [type(event).__name__ for event in reader.feed(good + good[:-1] + b"x")]
+    assert kinds == ["Begin", "Failed"]
+    assert reader.feed(good) == []
 
 
 def test_an_exception_in_the_stream_is_a_fault_with_its_status():
