@@ -131,4 +131,4 @@ class Asking:
             body = chat.write_request(request, model, notes, DIALECTS.get(preset.name))
         else:
             body = format_.write_request(request, model, notes)
-        return passing.renamed(body, preset) if preset.renames else body
+        return passing.renamed(body, preset, notes)

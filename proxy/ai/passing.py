@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from contract.presets import Preset
 from proxy.ai import values
 from proxy.ai.errors import InvalidJson, InvalidRequest
+from proxy.ai.formats.chat import strict
 from proxy.ai.middle.rules import Notes
 
 _WITH_USAGE = Raw(b'{"include_usage":true}')
@@ -79,6 +80,7 @@ def prepare(
         fields["stream_options"] = _stream_options(fields.get("stream_options"))
     if quirks:
         adapt(fields, preset, notes)
+        strict.fit(fields, preset.name, notes)
     return _encode(fields)
 
 
@@ -124,11 +126,14 @@ def _unambiguous(body: bytes, asked: Asked) -> bool:
     )
 
 
-def renamed(body: bytes, preset: Preset) -> bytes:
+def renamed(body: bytes, preset: Preset, notes: Notes) -> bytes:
     """A chat request that was written for the provider, with the names that it knows."""
+    if not preset.renames and preset.name not in strict.STRICT:
+        return body
     fields = _decode_fields(body)
     for name, known_as in preset.renames.items():
         value = fields.pop(name, None)
         if value is not None and known_as:
             fields[known_as] = value
+    strict.fit(fields, preset.name, notes)
     return _encode(fields)

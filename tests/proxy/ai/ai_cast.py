@@ -197,7 +197,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                     credential=sealed,
                     preset=preset,
                 )
-                for preset in ("deepseek", "openrouter")
+                for preset in ("deepseek", "openrouter", "mistral", "groq")
             ),
         ),
         models=(
@@ -216,6 +216,8 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("gemini-at-vertex", ("vertex-1", "gemini-real")),
             model("gpt-at-openai", ("openai-1", "gpt-real")),
             model("deepseek", ("deepseek-1", "deepseek-real")),
+            model("mistral", ("mistral-1", "mistral-real")),
+            model("groq", ("groq-1", "groq-real")),
             model("claude-at-openrouter", ("openrouter-1", "claude-real")),
             model("counted-second", ("second", "gpt-real"), ("anthropic-1", "claude-real")),
             _batched("batched", ("first", "gpt-real")),

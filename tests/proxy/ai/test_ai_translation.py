@@ -253,8 +253,8 @@ def test_a_provider_of_openais_format_is_told_in_its_own_dialect(anthropic_sdk, 
     anthropic_sdk.messages.create(model="deepseek", extra_body=top_k, **asked)
     told = json.loads(provider.last.body)
     assert told["messages"][0] == {"role": "system", "content": "Be brief."}
-    assert told["thinking"] == thinks
-    assert "reasoning_effort" not in told
+    assert told["thinking"] == {"type": "enabled"}
+    assert told["reasoning_effort"] == "low"
     assert "top_k" not in told
     anthropic_sdk.messages.create(model="claude-at-openrouter", extra_body=top_k, **asked)
     told = json.loads(provider.last.body)

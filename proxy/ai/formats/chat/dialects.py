@@ -20,8 +20,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     arrays: bool = True
     """The content of a message may be an array of texts; else they are joined."""
     reasoning: Literal["reasoning_effort", "reasoning", "thinking"] = "reasoning_effort"
-    """``reasoning`` is an object with ``effort`` or ``max_tokens``; ``thinking`` one with ``type``
-    and ``budget_tokens``."""
+    """``reasoning`` is an object with ``effort`` or ``max_tokens``; ``thinking`` one with ``type``,
+    beside ``reasoning_effort``."""
     thoughts: Literal["", "reasoning_content", "reasoning", "details", "content"] = (
         "reasoning_content"
     )

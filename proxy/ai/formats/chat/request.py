@@ -228,7 +228,7 @@ def _reasoning_written(reasoning: Reasoning, telling: Telling) -> dict[str, Any]
     if reasoning.summary:
         telling.notes.lacks("reasoning.summary")
     if spelling == "thinking" or (telling.own and not reasoning.effort):
-        return _thinking_object(reasoning)
+        return _thinking_object(reasoning, telling)
     effort = reasoning.effort if reasoning.on else "none"
     if not effort:
         effort = effort_of(reasoning.budget)
@@ -236,13 +236,15 @@ def _reasoning_written(reasoning: Reasoning, telling: Telling) -> dict[str, Any]
     return {"reasoning_effort": effort}
 
 
-def _thinking_object(reasoning: Reasoning) -> dict[str, Any]:
+def _thinking_object(reasoning: Reasoning, telling: Telling) -> dict[str, Any]:
     thinking: dict[str, Any] = {"type": "enabled" if reasoning.on else "disabled"}
-    if reasoning.budget is not None:
+    effort = reasoning.effort if reasoning.on else ""
+    if reasoning.budget is not None and telling.own:
         thinking["budget_tokens"] = reasoning.budget
-    if reasoning.on and reasoning.effort:
-        return {"thinking": thinking, "reasoning_effort": reasoning.effort}
-    return {"thinking": thinking}
+    elif reasoning.budget is not None and reasoning.on and not effort:
+        effort = effort_of(reasoning.budget)
+        telling.notes.maps("reasoning", effort)
+    return {"thinking": thinking} | ({"reasoning_effort": effort} if effort else {})
 
 
 def _reasoning_object(reasoning: Reasoning) -> dict[str, Any]:
