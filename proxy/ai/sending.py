@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Heads remembered with one client's fields."""
-_REMADE = frozenset({"speech", "transcriptions", "translations"})
+_REMADE = frozenset({"speech", "transcriptions", "translations", "image_edits"})
 _DESCRIBE = (b"accept", b"content-type")
 """A client that sends a form or wants sound says so, and where that is translated neither is true
 of what the provider gets and gives."""

@@ -1,6 +1,6 @@
 """What is asked of models, by operation: the formats between which each can be translated.
 
-Operations that are not here (edits of pictures and the like) are only passed on, to providers of
+Operations that are not here (variations of pictures, batches) are only passed on, to providers of
 the same format.
 """
 
@@ -22,6 +22,7 @@ OPERATIONS: dict[str, Mapping[str, Simple]] = {
     "embeddings": embedding.EMBEDDINGS,
     "rerank": rerank.RERANKS,
     "images": media.IMAGES,
+    "image_edits": media.EDITS,
     "speech": media.SPEECH,
     "transcriptions": media.TRANSCRIPTS,
     "translations": media.TRANSCRIPTS,

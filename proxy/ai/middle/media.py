@@ -9,12 +9,22 @@ from msgspec import Struct, field
 from proxy.ai.middle.answer import Usage
 
 
+class Source(Struct):
+    """A picture to begin with."""
+
+    data: bytes
+    media_type: str
+
+
 class ImageRequest(Struct, kw_only=True):
     """Empty and None: the client did not say."""
 
     format: str
     model: str
     prompt: str
+    sources: list[Source] = field(default_factory=list)
+    mask: bool | None = None
+    """Only a part of the first source is to be made anew; which, is not kept here."""
     n: int | None = None
     size: str = ""
     """Like ``1024x1536``, or ``auto``."""

@@ -18,6 +18,7 @@ FORMATS = {
     "count": ("gemini",),
     "embeddings": ("gemini_embeddings", "gemini_embedding"),
     "images": ("gemini_images",),
+    "image_edits": ("gemini_images",),
     "speech": ("gemini_speech",),
     "transcriptions": ("gemini_transcripts",),
     "translations": ("gemini_transcripts",),
@@ -43,7 +44,7 @@ def verb(operation: str, spoken: str, model: str, *, stream: bool) -> str:
     """What follows the colon. A stream is one of server-sent events only where that is asked."""
     if operation == "chat":
         return "streamGenerateContent?alt=sse" if stream else "generateContent"
-    if operation == "images" and predicts(model):
+    if spoken == "gemini_images" and predicts(model):
         return "predict"
     return VERBS.get(operation) or VERBS.get(spoken, "generateContent")
 

@@ -43,8 +43,10 @@ _PASSED_ON = (b"accept", b"user-agent", b"openai-beta", b"idempotency-key")
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
     kind = to.preset.name
-    if operation == "chat" and kind not in _ONLY:
-        return ("chat", "responses") if kind in _WITH_RESPONSES else ("chat",)
+    if operation == "chat":
+        if kind in _WITH_RESPONSES:
+            return ("chat", "responses")
+        return () if kind in _ONLY else ("chat",)
     if operation not in _ONLY.get(kind, (operation,)):
         return ()
     if operation == "rerank":

@@ -171,6 +171,59 @@ def test_a_request_for_a_picture_that_is_wrong_is_refused(web, provider, fields,
     assert not provider.asked
 
 
+def test_gemini_makes_a_picture_from_others(sdk, provider, platform):
+    provider.says(answered(inline("image/png", PNG)))
+    got = sdk.images.with_raw_response.edit(
+        model="paints",
+        image=[("a.png", b"first"), ("b", b"second", "image/jpeg")],
+        prompt="a cat with this hat",
+        size="1024x1024",
+        n=1,
+    )
+    assert [one.b64_json for one in got.parse().data] == [PNG]
+    line = "POST /v1beta/models/gemini-2.5-flash-image:generateContent HTTP/1.1"
+    assert provider.last.line == line
+    assert provider.last.headers["content-type"] == "application/json"
+    told = asked(provider)
+    assert told["contents"][0]["parts"] == [
+        inline("image/png", b64encode(b"first").decode()),
+        inline("image/jpeg", b64encode(b"second").decode()),
+        {"text": "a cat with this hat"},
+    ]
+    assert told["generationConfig"]["imageConfig"] == {"aspectRatio": "1:1"}
+    assert platform.event(got.headers["x-request-id"]).cost_micros == 10 + 1290 * 30
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "fields", "code", "param"),
+    [
+        ("paints", ("a.png", b"x"), {"n": "2"}, "parameter_unsupported", "n"),
+        ("paints", ("a.png", b"x"), {"mask": "x"}, "parameter_unsupported", "mask"),
+        ("paints", ("a.png", b"x"), {"stream": "true"}, "parameter_unsupported", "stream"),
+        ("imagines", ("a.png", b"x"), {}, "parameter_unsupported", "image"),
+        ("paints", ("a.png", b""), {}, "invalid_request", "image"),
+        ("paints", ("a.txt", b"x"), {}, "invalid_request", "image"),
+        ("paints", ("a.png", b"x"), {"n": "two"}, "invalid_request", "n"),
+        ("paints", ("a.png", b"x"), {"prompt": ""}, "invalid_request", "prompt"),
+        ("paints", ("a.png", b"x"), {"size": "big"}, "invalid_request", "size"),
+    ],
+)
+def test_a_form_for_a_picture_that_will_not_do_is_refused(
+    web, provider, model, image, fields, code, param
+):
+    data = {"model": model, "prompt": "a"} | fields
+    got = web.post("/v1/images/edits", data=data, files={"image": image})
+    error = got.json()["error"]
+    assert (got.status_code, error["code"], error["param"]) == (400, code, param)
+    assert not provider.asked
+
+
+def test_an_edit_without_a_picture_is_refused(web, provider):
+    files = {"model": (None, "paints"), "prompt": (None, "a")}
+    error = web.post("/v1/images/edits", files=files).json()["error"]
+    assert (error["code"], error["param"]) == ("invalid_request", "image")
+
+
 # Speech
 
 PCM = bytes(range(64))
@@ -516,8 +569,8 @@ def test_nor_with_a_form(web, provider):
         data, files = {"model": "hears-at-claude"}, {"file": ("a.wav", WAV)}
         got = web.post(path, data=data, files=files)
         assert (got.status_code, got.json()["error"]["code"]) == (400, "operation_unsupported")
-    data, files = {"model": "paints", "prompt": "a"}, {"image": ("a.png", b"x")}
-    got = web.post("/v1/images/edits", data=data, files=files)
+    data, files = {"model": "paints"}, {"image": ("a.png", b"x")}
+    got = web.post("/v1/images/variations", data=data, files=files)
     assert (got.status_code, got.json()["error"]["code"]) == (400, "operation_unsupported")
     assert not provider.asked
 
@@ -535,3 +588,12 @@ def test_googles_errors_come_in_openais_shape(web, provider, path, body):
     got = web.post(path, json=body)
     assert got.status_code == 400
     assert got.json()["error"]["message"] == "Bad voice."
+
+
+def test_a_pause_that_google_asks_for_is_told(web, provider, platform):
+    retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.4s"}
+    fault = {"error": {"code": 429, "message": "Slow.", "status": "X", "details": [retry]}}
+    provider.says(json.dumps(fault).encode(), status=429)
+    got = web.post("/v1/images/generations", json={"model": "paints", "prompt": "a"})
+    assert (got.status_code, got.headers["retry-after"]) == (429, "1")
+    assert platform.event(got.headers["x-request-id"]).error_code == "provider_rate_limited"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
-from proxy.ai.errors import AnswerUnreadable, InvalidRequest
+from proxy.ai.errors import AnswerUnreadable, InvalidRequest, ParameterUnsupported
 from proxy.ai.formats.fields import answer_fields, encode
 from proxy.ai.formats.gemini import usage as counts
 from proxy.ai.formats.media import images
@@ -26,6 +26,7 @@ LACKS: Mapping[str, Rule] = {
     "moderation": "drop",
     "user": "drop",
     "stream": "refuse",
+    "mask": "refuse",
     "partial_images": "drop",
 }
 
@@ -47,6 +48,8 @@ def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Image
 
 def write_request(request: ImageRequest, model: str, notes: Notes) -> bytes:
     """Raises InvalidRequest and ParameterUnsupported."""
+    if request.sources and predicts(model):
+        raise ParameterUnsupported("image", notes.where)
     if request.background not in ("", "auto", "opaque"):
         notes.lacks("background", "refuse", only="opaque")
     if request.response_format == "url":
@@ -65,7 +68,11 @@ def _gemini(request: ImageRequest, notes: Notes) -> dict[str, Any]:
     shape = _shape(request.size, _SHAPES, notes)
     if shape:
         config["imageConfig"] = {"aspectRatio": shape}
-    contents = [{"role": "user", "parts": [{"text": request.prompt}]}]
+    parts: list[dict[str, Any]] = [
+        {"inlineData": {"mimeType": source.media_type, "data": source.data}}
+        for source in request.sources
+    ]
+    contents = [{"role": "user", "parts": [*parts, {"text": request.prompt}]}]
     return {"contents": contents, "generationConfig": config}
 
 

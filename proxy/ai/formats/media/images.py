@@ -39,6 +39,11 @@ def read_request(body: bytes, *, model: str = "", stream: bool = False) -> Image
         user=fields.text("user"),
         extra=fields.rest(),
     )
+    return checked(request)
+
+
+def checked(request: ImageRequest) -> ImageRequest:
+    """Raises InvalidRequest."""
     if not request.prompt:
         raise InvalidRequest("The field 'prompt' is missing.", "prompt")
     if request.n is not None and not 1 <= request.n <= 10:

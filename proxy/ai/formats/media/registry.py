@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from proxy.ai.formats import Simple
 from proxy.ai.formats.media import (
+    edits,
     gemini_images,
     gemini_speech,
     gemini_transcripts,
@@ -13,6 +14,7 @@ from proxy.ai.formats.media import (
 from proxy.ai.formats.media.transcripts import TRANSCRIPTIONS, TRANSLATIONS
 
 IMAGES: dict[str, Simple] = {images.NAME: images, gemini_images.NAME: gemini_images}
+EDITS: dict[str, Simple] = {edits.NAME: edits, gemini_images.NAME: gemini_images}
 SPEECH: dict[str, Simple] = {speech.NAME: speech, gemini_speech.NAME: gemini_speech}
 TRANSCRIPTS: dict[str, Simple] = {
     TRANSCRIPTIONS.NAME: TRANSCRIPTIONS,
@@ -22,6 +24,7 @@ TRANSCRIPTS: dict[str, Simple] = {
 
 FAMILY = {
     images.NAME: "chat",
+    edits.NAME: "chat",
     speech.NAME: "chat",
     TRANSCRIPTIONS.NAME: "chat",
     TRANSLATIONS.NAME: "chat",

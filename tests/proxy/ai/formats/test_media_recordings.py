@@ -11,20 +11,27 @@ from recordings import exchanges, needed
 from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest, ModelDeclined
 from proxy.ai.formats import gemini
 from proxy.ai.formats.media import gemini_images, images
-from proxy.ai.formats.media.registry import FAMILY, IMAGES, SPEECH, TRANSCRIPTS
+from proxy.ai.formats.media.registry import EDITS, FAMILY, IMAGES, SPEECH, TRANSCRIPTS
 from proxy.ai.formats.moderation.registry import FAMILY as JUDGES
 from proxy.ai.formats.moderation.registry import MODERATIONS
 from proxy.ai.formats.operations import OPERATIONS
 from proxy.ai.middle.media import TranscriptRequest
 from proxy.ai.middle.rules import Notes
 
-ALL = IMAGES | SPEECH | TRANSCRIPTS
+ALL = IMAGES | EDITS | SPEECH | TRANSCRIPTS
 
 
 def test_each_format_belongs_to_a_family_and_each_operation_has_its_own():
     assert set(FAMILY) == set(ALL)
     assert set(JUDGES) == set(MODERATIONS)
-    for operation in ("images", "speech", "transcriptions", "translations", "moderations"):
+    for operation in (
+        "images",
+        "image_edits",
+        "speech",
+        "transcriptions",
+        "translations",
+        "moderations",
+    ):
         assert operation in OPERATIONS[operation]
 
 
