@@ -1,7 +1,7 @@
 """Request bodies that a worker holds whole, because it looks into them.
 
-Mutable state shared between calls, beside ``overload``. A small body is not counted: the number of
-calls under way bounds those. What is large is counted as it comes, until its call is over.
+Mutable state shared between calls. A small body is not counted: the number of calls under way
+bounds those. What is large is counted as it comes, until its call is over.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Which targets are left out for now, whose turn is next, and how much may be tried again.
 
-Mutable state shared between calls, one of the few places that have any (``limits`` and
-``overload`` are the others). It belongs to one worker and starts empty; a lost mark costs a
-failed attempt, never a wrong answer.
+Mutable state shared between calls. It belongs to one worker and starts empty; a lost mark costs
+a failed attempt, never a wrong answer.
 """
 
 from __future__ import annotations

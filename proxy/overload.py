@@ -1,7 +1,7 @@
 """How much a worker takes on, in which order, and whose calls it refuses when that is too much.
 
-Mutable state shared between calls, beside ``health`` and ``limits``: each tenant's calls that wait
-and that are under way. It belongs to one worker.
+Mutable state shared between calls: each tenant's calls that wait and that are under way. It belongs
+to one worker.
 
 In one turn of the event loop only so many calls begin as take ``TURN`` seconds, so that turns stay
 short and whoever comes next is served soon. What comes on top of that waits in its tenant's queue,

@@ -5,7 +5,7 @@ can be called, and compared by cosine. Vectors of two deployments are never comp
 may be of two models. The examples' are asked for once and kept: anew where the condition, the
 deployment or its provider's address changes. A question's are kept for a while by its digest.
 
-``Meanings`` is shared between calls, and nothing in it between tenants. What it keeps is bounded
+``Meanings`` is mutable state shared between calls, and nothing in it between tenants. It is bounded
 for each tenant and in all. Calls that want the same vectors at once ask once: what these cost is
 paid by the first of them (``Exchange.embedded``).
 """

@@ -1,9 +1,8 @@
 """What this worker has seen of each deployment: how quick it is, how busy, and what is left under
 its provider's rate limits.
 
-Mutable state shared between calls, beside ``proxy.health``, ``proxy.overload`` and
-``proxy.limits``. It belongs to one worker and is a guide, not a count: what must be exact is in
-``proxy.limits``.
+Mutable state shared between calls. It belongs to one worker and is a guide, not a count: what must
+be exact is in ``proxy.limits``.
 """
 
 from __future__ import annotations

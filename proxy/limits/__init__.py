@@ -1,7 +1,6 @@
 """Limits that hold over all workers and nodes.
 
-Mutable state shared between calls, one of the two places that have any (the other is
-``health``). The counters themselves live in Valkey, which also decides:
+Mutable state shared between calls. The counters themselves live in Valkey, which also decides:
 
 - ``items``: what a call must pass, and which counters that means now
 - ``batch``: gathers the checks of a turn of the event loop into one script call
