@@ -11,41 +11,47 @@ from catalog.named_applications import told
 
 _LONGEST = 60
 """Characters of an example prompt that are shown."""
+_MOST = 4
+"""Of values and deployments, so many are named in a sentence."""
 
 
 def sentence(rule: RoutingRule, applications: Mapping[str, str]) -> str:
     """What the rule does. Asks for its deployments and their providers. ``applications``: names
     by id of those that the rule names."""
-    when = ", and ".join(words(rule, applications))
-    named = [place(one) for one in rule.deployments.all()]
+    when = ", and ".join(words(rule, applications, _MOST))
+    deployments = list(rule.deployments.all())
+    named = _some([place(one) for one in deployments], _MOST)
     if rule.target is not None:
         then = f"{rule.target} is asked in its place"
     elif named:
-        then = f"only {_joined(named, 'and')} {'is' if len(named) == 1 else 'are'} asked"
+        then = f"only {_joined(named, 'and')} {'is' if len(deployments) == 1 else 'are'} asked"
     else:
         then = "any deployment is asked"
     return f"When {when}: {then}." if when else f"Always: {then}."
 
 
-def words(rule: RoutingRule, applications: Mapping[str, str]) -> list[str]:
-    """Of each of its conditions."""
-    return [_condition(told(one, applications)) for one in rule.conditions]
+def words(rule: RoutingRule, applications: Mapping[str, str], most: int = 0) -> list[str]:
+    """Of each of its conditions, with so many of its values; 0: with all."""
+    return [_condition(told(one, applications), most) for one in rule.conditions]
 
 
 def place(deployment: Deployment) -> str:
     return f"{deployment.provider_model} at {deployment.provider}"
 
 
-def _condition(said: dict[str, Any]) -> str:
+def _condition(said: dict[str, Any], most: int) -> str:
     subject, operator, values = said["subject"], said["operator"], said["values"]
+    quoted = [_quoted(one) for one in values]
+    if most:
+        values, quoted = _some(values, most), _some(quoted, most)
     if subject in ("header", "metadata", "application"):
         noun = {"header": "header", "metadata": "metadata", "application": "application"}[subject]
         name = f" {said['name']}" if said.get("name") else ""
-        return f"the {noun}{name} {_compared(operator, [_quoted(one) for one in values])}"
+        return f"the {noun}{name} {_compared(operator, quoted)}"
     if subject in ("prompt_tokens", "complexity"):
         bound = f"{'at least' if operator == 'at_least' else 'at most'} {int(values[0]):,}"
         if subject == "prompt_tokens":
-            return f"the prompt has {bound} tokens"
+            return f"the prompt has {bound} token{'' if values[0] == '1' else 's'}"
         return f"the question's complexity is {bound} of 100"
     if subject == "language":
         return f"the question's language {_compared(operator, values)}"
@@ -54,7 +60,7 @@ def _condition(said: dict[str, Any]) -> str:
             return f"the call has {_joined([f'no {one}' for one in values], 'and')}"
         return f"the call has {_joined(values)}"
     if subject == "similarity":
-        examples = _joined([_quoted(one) for one in values])
+        examples = _joined(quoted)
         meant = f" in meaning (by {said['embedding_model']})" if "embedding_model" in said else ""
         return f"the question is at least {said.get('least', 50)} % like {examples}{meant}"
     return f"{_joined(['a stream' if one == 'true' else 'no stream' for one in values])} is wanted"
@@ -70,6 +76,13 @@ def _compared(operator: str, values: Sequence[str]) -> str:
 
 def _quoted(value: str) -> str:
     return f"“{value if len(value) <= _LONGEST else value[:_LONGEST].rstrip() + '…'}”"
+
+
+def _some(words: Sequence[str], most: int) -> list[str]:
+    """So many of them, the last of which stands for the others."""
+    if len(words) <= most:
+        return list(words)
+    return [*words[: most - 1], f"{len(words) - most + 1} more"]
 
 
 def _joined(words: Sequence[str], last: str = "or") -> str:

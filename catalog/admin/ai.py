@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,7 @@ from catalog.admin.rules import rules_section
 from catalog.admin.widgets import Chips, Column, RowsField, chips_field
 from catalog.models import AIModel, Api, Deployment, PriceChange, Provider
 from catalog.routing_checks import check_others
+from catalog.rule_words import place
 from catalog.services import ai, tiers
 from contract.presets import PRESETS, Setting, preset_of
 from tenants.sites import tenant_site
@@ -238,12 +240,21 @@ class AIModelForm(CatalogForm):
                 add_refusal(self, error)
 
 
+def _elsewhere(model: AIModel, out: Sequence[Deployment]) -> str:
+    """Names the deployments that the model's regions leave out."""
+    if not out:
+        return ""
+    told = [f"{place(one)} ({one.region or 'no region'})" for one in out[:5]]
+    more = f" and {len(out) - 5} more" if len(out) > 5 else ""
+    return f"Only {', '.join(model.regions)} is asked, so not {', '.join(told)}{more}."
+
+
 @register(AIModel, site=tenant_site)
 class AIModelAdmin(CatalogAdmin):
     form = AIModelForm
     list_display = ["name", "can_do", "places", "price", "offered_through", "state"]
-    list_filter = ["enabled"]
-    search_fields = ["name", "description"]
+    list_filter = ["enabled", "strategy", "apis", "deployments__provider"]
+    search_fields = ["name", "description", "deployments__provider_model"]
     fieldsets = [
         (None, {"fields": ["name", "description", "abilities", "apis", "enabled"]}),
         (
@@ -300,12 +311,15 @@ class AIModelAdmin(CatalogAdmin):
         if not obj.in_use:
             return "No deployment is in use, so calls are answered with an error."
         here = obj.deployments.filter(enabled=True, provider__enabled=True)
-        if obj.regions and not here.filter(region__in=obj.regions).exists():
+        here = here.select_related("provider")
+        regions = {one.lower() for one in obj.regions}
+        out = [one for one in here if regions and one.region.lower() not in regions]
+        if out and len(out) == len(here):
             return (
                 f"No deployment in use is in {', '.join(obj.regions)}, so calls are answered with "
                 "an error: set the regions of deployments on their pages."
             )
-        return unpriced.note(obj)
+        return " ".join(filter(None, [_elsewhere(obj, out), unpriced.note(obj)]))
 
     def _curl(self, request: HttpRequest, obj: AIModel) -> str:
         return curl_line(

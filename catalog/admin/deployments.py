@@ -236,8 +236,19 @@ class DeploymentAdmin(PartAdmin):
         address = reverse("admin:catalog_aimodel_change", args=[obj.model_id])
         return {
             "links": [{"label": f"A deployment of {obj.model}", "url": address}],
+            "note": _region_note(obj),
             "after": [_prices_section(request, obj)],
         }
+
+
+def _region_note(deployment: Deployment) -> str:
+    regions = deployment.model.regions
+    if not regions or deployment.region.lower() in map(str.lower, regions):
+        return ""
+    return (
+        f"Not asked: {deployment.model} asks only {', '.join(regions)}, and this is in "
+        f"{deployment.region or 'no region'}."
+    )
 
 
 def _prices_section(request: HttpRequest, deployment: Deployment) -> dict[str, Any]:

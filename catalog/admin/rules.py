@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib.admin import register
 from django.core.exceptions import ValidationError
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -126,13 +128,21 @@ class RuleForm(CatalogForm):
 def _moved(by: int) -> Any:
     def run(admin: Any, request: HttpRequest, rule: RoutingRule, answers: dict) -> HttpResponse:
         ai.move_rule(rule=rule, by=by)
-        return redirect(_rules_at(rule.model_id))
+        return redirect(_rules_at(rule.model_id, rule))
 
     return run
 
 
-def _rules_at(model_id: Any) -> str:
-    return reverse("admin:catalog_aimodel_change", args=[model_id]) + "#rules"
+SHOWN = 20
+"""Rules on one page of a model's list."""
+
+
+def _rules_at(model_id: Any, rule: RoutingRule | None = None) -> str:
+    """The list, at the page that has the rule."""
+    address = reverse("admin:catalog_aimodel_change", args=[model_id])
+    order = RoutingRule.objects.filter(model=model_id).values_list("pk", flat=True)
+    page = 1 if rule is None else list(order).index(rule.pk) // SHOWN + 1
+    return f"{address}{f'?rules={page}' if page > 1 else ''}#rules"
 
 
 UP = Deed("up", "Move up", "It is looked at one place sooner.", _moved(-1), icon="arrow_upward")
@@ -220,8 +230,12 @@ def rules_section(request: HttpRequest, model: AIModel) -> dict[str, Any]:
     admin = tenant_site.get_model_admin(RoutingRule)
     may = admin.has_change_permission(request)
     rows, names = [], named_applications.names(rules)
-    for number, rule in enumerate(rules, start=1):
-        row = [number, link(rule), sentence(rule, names)]
+    words = request.GET.get("rule", "").strip()[:80]
+    told = [(number, rule, sentence(rule, names)) for number, rule in enumerate(rules, start=1)]
+    found = [one for one in told if words.lower() in f"{one[1].name} {one[2]}".lower()]
+    page = Paginator(found, SHOWN).get_page(request.GET.get("rules"))
+    for number, rule, does in page:
+        row = [number, link(rule), does]
         rows.append(
             [*row, _buttons(admin, rule, number == 1, number == len(rules))] if may else row
         )
@@ -230,9 +244,29 @@ def rules_section(request: HttpRequest, model: AIModel) -> dict[str, Any]:
         "Rules",
         ["", "Rule", "What it does", *(["Order"] if may else [])],
         rows,
-        empty="No rules: every call is spread over the deployments by the strategy.",
+        empty=f"None of the {len(rules)} rules has these words."
+        if rules
+        else "No rules: every call is spread over the deployments by the strategy.",
         add=("Add a rule", address) if admin.has_add_permission(request) else None,
-    ) | {"id": "rules", "help": "They are looked at from above; the first that holds decides."}
+    ) | {
+        "id": "rules",
+        "help": "They are looked at from above; the first that holds decides.",
+        "find": {"name": "rule", "label": "Find a rule", "value": words}
+        if len(rules) > SHOWN
+        else None,
+        "pages": _pages(page, words) if page.has_other_pages() else None,
+    }
+
+
+def _pages(page: Page, words: str) -> dict[str, Any]:
+    def at(number: int) -> str:
+        return f"?{urlencode({'rule': words, 'rules': number})}#rules"
+
+    return {
+        "previous": at(page.previous_page_number()) if page.has_previous() else "",
+        "next": at(page.next_page_number()) if page.has_next() else "",
+        "told": f"Page {page.number} of {page.paginator.num_pages}",
+    }
 
 
 def _buttons(admin: Any, rule: RoutingRule, first: bool, last: bool) -> SafeString:

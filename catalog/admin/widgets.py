@@ -63,6 +63,10 @@ _NATIVE_SELECT = [name for name in SELECT_CLASSES if name not in ("appearance-no
 _CLASSES = {"select": _NATIVE_SELECT, "area": TEXTAREA_CLASSES, "check": CHECKBOX_CLASSES}
 
 
+MOST_SIDE_BY_SIDE = 5
+"""Columns of a table of rows; with more, each row is a few lines with its own labels."""
+
+
 class RowsWidget(forms.Widget):
     """A table whose rows can be added and removed; the value is a list of dicts.
 
@@ -97,6 +101,7 @@ class RowsWidget(forms.Widget):
             "add_label": self.add_label,
             "tool": self.tool,
             "ordered": self.ordered,
+            "folded": len(self.columns) > MOST_SIDE_BY_SIDE,
         }
         return context
 

@@ -97,7 +97,7 @@ class Routing(Struct, frozen=True, gc=False):
     """``fallbacks``: ids of models that are asked once all deployments have failed, in order.
 
     ``unsupported``: what is done with parameters that a provider lacks. ``regions``: only
-    deployments there, where any are named.
+    deployments there, where any are named, in upper or lower case.
 
     ``on_break``: a stream that breaks off after its first token ends with an error event, or is
     carried on by the next deployment, as one answer. ``compare_with``: id of the model, perhaps

@@ -379,7 +379,7 @@ def _unfit(
     deployment, regions = one.deployment, model.model.routing.regions
     if rule is not None and rule.deployment_ids and one.id not in rule.deployment_ids:
         return "not named by the rule"
-    if regions and deployment.region not in regions:
+    if regions and deployment.region.lower() not in map(str.lower, regions):
         return f"in {deployment.region or 'no region'}, not in {' or '.join(regions)}"
     size = deployment.context_tokens
     if size is not None and wants.estimate.input_tokens // 2 > size:

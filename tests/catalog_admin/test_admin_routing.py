@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from catalog import store
 from catalog.models import AIModel, Deployment, PriceChange, RoutingRule
-from catalog.rule_words import sentence
+from catalog.rule_words import sentence, words
 from catalog.services import ai, prices, publishing
 from contract import keys, routing, snapshot
 from tests.catalog_admin.pages import below, of
@@ -315,6 +316,60 @@ def test_a_rule_shows_the_name_that_its_application_has_now(
         application.refresh_from_db()
 
 
+def test_many_rules_are_paged_and_found_by_their_words(
+    client: Any, ours: Any, in_alice: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    for number in range(45):
+        said = {"subject": "prompt_tokens", "operator": "at_least", "values": [str(number + 1)]}
+        rule = RoutingRule(model=ours.aimodel, name=f"rule {number}", conditions=[said])
+        ai.save_rule(rule=rule, deployments=[place])
+    address = below("aimodel", ours.aimodel, "change/")
+
+    def shown(query: str) -> list[str]:
+        page = client.get(address + query).content.decode()
+        return re.findall(r'routingrule/[^"]*/change/"[^>]*>([^<]+)<', page)
+
+    assert shown("") == [f"rule {number}" for number in range(20)]
+    assert shown("?rules=3") == [f"rule {number}" for number in range(40, 45)]
+    assert shown("?rules=x") == shown("")
+    assert shown("?rule=RULE+44") == ["rule 44"]
+    assert shown("?rule=least+33+tokens") == ["rule 32"]
+    assert shown("?rule=nothing") == []
+    page = client.get(address + "?rule=nothing").content.decode()
+    assert "None of the 45 rules has these words." in page
+    last = RoutingRule.objects.get(name="rule 40")
+    moved = client.post(below("routingrule", last, "down/"))
+    assert moved.url == f"{address}?rules=3#rules"
+
+
+def test_long_rules_are_told_in_short(ours: Any, in_alice: Any) -> None:
+    said = {"subject": "header", "operator": "is", "values": list("abcdef"), "name": "X"}
+    rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[said])
+    assert sentence(rule, {}).startswith("When the header X is “a”, “b”, “c” or 3 more: ")
+    assert words(rule, {}) == ["the header X is “a”, “b”, “c”, “d”, “e” or “f”"]
+
+
+def test_deployments_that_the_regions_leave_out_are_named(
+    client: Any, ours: Any, in_alice: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    place.region = "eu"
+    ai.save_deployment(deployment=place)
+    other = Deployment(
+        model=ours.aimodel, provider=place.provider, provider_model="far", region="US"
+    )
+    ai.save_deployment(deployment=other)
+    ours.aimodel.regions = ["EU"]
+    ai.save_model(model=ours.aimodel)
+    page = client.get(below("aimodel", ours.aimodel, "change/")).content.decode()
+    assert "Only EU is asked, so not far at Northern cloud (US)." in page
+    page = client.get(below("deployment", other, "change/")).content.decode()
+    assert "Not asked: north-large asks only EU, and this is in US." in page
+    page = client.get(below("deployment", place, "change/")).content.decode()
+    assert "Not asked" not in page
+
+
 # Deployments and prices
 
 
@@ -438,7 +493,7 @@ def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_
 
 
 @pytest.mark.parametrize(
-    ("condition", "words"),
+    ("condition", "told"),
     [
         ({"subject": "metadata", "operator": "is_not", "values": ["a", "b"], "name": "team"},
          "When the metadata team is neither “a” nor “b”"),
@@ -459,9 +514,9 @@ def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_
          "When no stream is wanted"),
     ],
 )  # fmt: skip
-def test_a_rule_in_plain_words(ours: Any, in_alice: Any, condition: dict, words: str) -> None:
+def test_a_rule_in_plain_words(ours: Any, in_alice: Any, condition: dict, told: str) -> None:
     rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[condition])
-    assert sentence(rule, {}) == f"{words}: any deployment is asked."
+    assert sentence(rule, {}) == f"{told}: any deployment is asked."
 
 
 def test_a_model_that_meanings_are_compared_by_is_not_deleted(

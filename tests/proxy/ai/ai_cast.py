@@ -289,7 +289,7 @@ def _routed() -> tuple[AIModel, ...]:
     return (
         _varied("cheapest", first, second, prices=Prices(1_000, 1_000), strategy=LowestCost()),
         _varied("prior", first, second, priority=2, strategy=Priority()),
-        _varied("in-europe", first, second, region="EU", regions=("EU",)),
+        _varied("in-europe", first, second, region="eu", regions=("EU",)),
         _varied("some-see", first, second, abilities=("vision", "tools"), blind=True),
         _varied("limited", first, second, strategy=Priority()),
         model("turns", first, second),
