@@ -87,15 +87,16 @@ class Desk:
         path: str,
         body: bytes | AsyncIterator[bytes] = b"",
         headers: Headers | None = None,
+        root: str | None = None,
     ) -> Response:
-        """The provider's answer, to be closed. ``path`` follows its base address.
+        """The provider's answer, to be closed. ``path`` follows its base address, or ``root``.
 
         Raises ProviderSays for an error of the provider's, ProviderRejectedCredentials,
         ProviderRefused, and what the pool raises.
         """
         provider = place.deployment.provider
         to = provider.destination
-        raw = f"{to.base}{path}".encode()
+        raw = f"{to.base if root is None else root}{path}".encode()
         sent = to.wire.headers(to, {}, raw, b"")
         if headers is not None:
             sent = [pair for pair in sent if pair[0] != b"content-type"] + headers

@@ -31,6 +31,8 @@ VERBS = {
 
 
 def speaks(to: Destination, operation: str) -> tuple[str, ...]:
+    if operation == "batches":
+        return ("gemini_batches",)
     return FORMATS.get(operation, ())
 
 

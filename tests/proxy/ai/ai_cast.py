@@ -223,6 +223,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             _batched("batched", ("first", "gpt-real")),
             _batched("batched-second", ("second", "gpt-second")),
             _batched("batched-claude", ("anthropic-1", "claude-real")),
+            _batched("batched-gemini", ("gemini-1", "gemini-real")),
             model("nova", ("bedrock-1", "nova-real:0")),
             model("claude-at-bedrock", ("bedrock-1", "anthropic.claude-sonnet-4-5-v1:0")),
             model("command", ("cohere-1", "command-real")),

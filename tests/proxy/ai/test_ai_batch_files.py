@@ -92,7 +92,7 @@ def test_one_tenant_uploads_a_few_files_at_once(web, keeper, platform, clients):
         ([request("nobodys")], "model_not_found", "Line 1 of the file"),
         ([request("charlies-gpt")], "model_not_found", "Line 1 of the file"),
         ([request("closed")], "model_not_found", "Line 1 of the file"),
-        ([request("gemini")], "model_ability_missing", "does not offer batches"),
+        ([request("nova")], "model_ability_missing", "does not offer batches"),
         ([request("ruled")], "model_ability_missing", "as it has rules"),
         ([request(), {"custom_id": "x"}], "batch_line_invalid", "Line 2 of the file"),
         ([request(), {**request(), "body": []}], "invalid_request", "Line 2 of the file"),

@@ -1,13 +1,16 @@
-"""One module for each way in which providers take batches: OpenAI's files and batches, and
-Anthropic's batches of messages. All tell of files and batches as OpenAI does, with the provider's
-ids, and all answer with lines of OpenAI's files."""
+"""One module for each way in which providers take batches: OpenAI's files and batches, and those
+whose files the gateway keeps (``kept``), Anthropic's batches of messages and Gemini's. All tell of
+files and batches as OpenAI does, with the provider's ids, and all answer with lines of OpenAI's
+files."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from proxy.ai.batches.keepers import messages, openai
+from proxy.ai.batches.keepers import openai
+from proxy.ai.batches.keepers.gemini import Gemini
+from proxy.ai.batches.keepers.messages import Messages
 
 if TYPE_CHECKING:
     from proxy.ai.batches.keepers.line import Line
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Keeper(Protocol):
-    """The shape of a module here. ``mark`` is that of the file or batch which is meant. Raises what
+    """The shape of each. ``mark`` is that of the file or batch which is meant. Raises what
     ``Desk.ask`` raises."""
 
     LISTS: bool
@@ -61,7 +64,11 @@ class Keeper(Protocol):
         """Of these bodies."""
 
 
-_KEEPERS: dict[str, Keeper] = {"batches": openai, "message_batches": messages}
+_KEEPERS: dict[str, Keeper] = {
+    "batches": openai,
+    "message_batches": Messages("messages"),
+    "gemini_batches": Gemini("gemini"),
+}
 
 
 def of(place: Place) -> Keeper:
