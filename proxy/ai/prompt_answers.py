@@ -16,8 +16,9 @@ from proxy.ai.carrying import Carried
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.errors import AnswerUnreadable, OutputInvalid, ProviderBusy, ProviderRefused
 from proxy.ai.formats.registry import FORMATS
+from proxy.ai.joined import Used
 from proxy.ai.middle import ChoiceEnd, Counted, Event, Failed, PartDelta, Text, Usage
-from proxy.ai.middle.events import PartBegin, merged
+from proxy.ai.middle.events import PartBegin
 from proxy.errors import UpstreamError
 from proxy.shapes import render
 
@@ -106,7 +107,8 @@ async def _stream(
     reader = FORMATS[attempt.told.format].reader()
     others = asking.others
     carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
-    course = _Course(carried or reader)
+    course = _Course(carried or reader, attempt.told.body)
+    accounted = False
     try:
         await exchange.start(
             200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -114,34 +116,49 @@ async def _stream(
         if carried is None:
             last = await exchange.pour(attempt.response, course.feed)
             last = course.feed(last) + course.end()
-            account(exchange, attempt.deployment, course.usage)
         else:
             last = await carried.pour(course)
-            carried.account()
+        _account(exchange, attempt, carried, course)
+        accounted = True
         if course.failed is None:
             summary = _encode(_summary(exchange, prompt, course.finish))
             last += b"event: done\ndata: " + summary + b"\n\n"
         else:
             raise ProviderRefused(f"The AI provider broke off: {course.failed}")
     except UpstreamError as error:
-        if carried is None:
-            account(exchange, attempt.deployment, course.usage)
-        else:
-            carried.account()
         exchange.error_code = error.code
         last = b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
+    finally:
+        # The client may have left. Before the last event it is needed earlier: that tells it.
+        if not accounted:
+            _account(exchange, attempt, carried, course)
     await exchange.finish(last)
+
+
+def _account(
+    exchange: Exchange, attempt: Attempt, carried: Carried | None, course: _Course
+) -> None:
+    if carried is None:
+        account(exchange, attempt.deployment, course.usage())
+    else:
+        carried.account()
 
 
 class _Course:
     """A provider's stream on its way to ours: the text of the first choice, and how it ended."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, prompt: bytes) -> None:
         self._reader = reader
         self._texts: set[int] = set()
-        self.usage: Usage | None = None
+        self._used = Used(prompt)
         self.finish: str | None = None
         self.failed: str | None = None
+
+    def usage(self) -> Usage | None:
+        """As in ``proxy.ai.translate``: estimated where it was cut off before it was reported."""
+        if self.finish is not None or self.failed is not None:
+            return self._used.usage
+        return self._used.total(whole=False)
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""
@@ -153,6 +170,7 @@ class _Course:
         texts = []
         for event in events:
             if isinstance(event, PartDelta):
+                self._used.says(event.text)
                 if event.choice == 0 and event.part in self._texts and event.text:
                     texts.append(b"data: " + _encode({"delta": event.text}) + b"\n\n")
             elif isinstance(event, PartBegin):
@@ -161,7 +179,7 @@ class _Course:
             elif isinstance(event, ChoiceEnd):
                 self.finish = event.finish if event.choice == 0 else self.finish
             elif isinstance(event, Counted):
-                self.usage = merged(self.usage, event.usage)
+                self._used.counted(event.usage)
             elif isinstance(event, Failed):
                 self.failed = event.fault.message
         return b"".join(texts)

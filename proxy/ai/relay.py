@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.ai import tap, usages
+from proxy.ai import cut_off, tap, usages
 from proxy.ai.calls import account, field, has_message, note_error
 from proxy.ai.formats.operations import family
 from proxy.ai.middle import Fault
@@ -73,16 +73,23 @@ async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
         usages.mark(asking.format), usages.reader(asking.format), drop_usage=asking.ask_usage
     )
     content_type = field(response, b"content-type") or b"text/event-stream"
+    sample = response.peek()
+    whole = False
     try:
         await exchange.start(
             response.status, [(b"content-type", content_type), (b"cache-control", b"no-cache")]
         )
         last = await exchange.pour(response, watch.feed, watch)
         last = watch.feed(last) + watch.end() if last else watch.end()
+        whole = True
     except UpstreamError as error:
         last = broken(exchange, error, watch)
     finally:
-        account(exchange, attempt.deployment, watch.usage)
+        usage = watch.usage
+        if not whole:
+            sent, passed = attempt.told.body, exchange.response_bytes
+            usage = cut_off.usage_of(asking.format, sent, sample, passed, usage)
+        account(exchange, attempt.deployment, usage)
     await exchange.finish(last)
 
 

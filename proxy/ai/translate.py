@@ -13,8 +13,9 @@ from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
-from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, Usage
-from proxy.ai.middle.events import merged, unfold
+from proxy.ai.joined import Used
+from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, PartDelta, Usage
+from proxy.ai.middle.events import unfold
 from proxy.errors import GatewayError, Headers, UpstreamError
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ async def _stream(
     reader = theirs.reader()
     others = asking.others
     carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
-    course = Course(carried or reader, ours.writer(asking.request), exchange.model)
+    sent = attempt.told.body
+    course = Course(carried or reader, ours.writer(asking.request), exchange.model, sent)
     await _begin(exchange, ours)
     try:
         if carried is None:
@@ -105,7 +107,7 @@ async def _stream(
         last = ours.write_stream_fault(_as_fault(error))
     finally:
         if carried is None:
-            account(exchange, attempt.deployment, course.usage)
+            account(exchange, attempt.deployment, course.usage())
         else:
             carried.account()
     await exchange.finish(last)
@@ -114,16 +116,22 @@ async def _stream(
 class Course:
     """One stream on its way from a reader to a writer."""
 
-    __slots__ = ("_model", "_reader", "_writer", "ended", "fault", "usage")
+    __slots__ = ("_model", "_reader", "_used", "_writer", "ended", "fault")
 
-    def __init__(self, reader: Reader, writer: Writer, model: str) -> None:
+    def __init__(self, reader: Reader, writer: Writer, model: str, prompt: bytes) -> None:
         self._reader = reader
         self._writer = writer
         self._model = model
-        self.usage: Usage | None = None
+        self._used = Used(prompt)
         self.fault: Fault | None = None
         self.ended = False
         """Every choice that was begun has come to its end."""
+
+    def usage(self) -> Usage | None:
+        """As reported; estimated where the client left or the stream broke off before it was."""
+        if self.ended or self.fault is not None:
+            return self._used.usage
+        return self._used.total(whole=False)
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""
@@ -137,8 +145,10 @@ class Course:
         if not events:
             return b""
         for event in events:
-            if isinstance(event, Counted):
-                self.usage = merged(self.usage, event.usage)
+            if isinstance(event, PartDelta):
+                self._used.says(event.text)
+            elif isinstance(event, Counted):
+                self._used.counted(event.usage)
             elif isinstance(event, ChoiceEnd):
                 self.ended = True
             elif isinstance(event, Failed):
