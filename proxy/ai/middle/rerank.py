@@ -44,6 +44,7 @@ class RerankAnswer(Struct, kw_only=True):
     model: str = ""
     usage: Usage | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    """Cohere's ``meta``: warnings and the like."""
 
 
 def texts(request: RerankRequest, notes: Notes) -> list[str]:

@@ -49,11 +49,27 @@ def test_coheres_sdk_ranks(platform, provider, model):
         assert [(one.index, one.relevance_score) for one in answer.results] == [(2, 0.9), (0, 0.25)]
 
 
-def test_version_1_gives_documents_back(web, provider):
-    provider.says(json.dumps(ANSWERS["ranks-at-jina"]).encode())
-    answer = ask(web, "ranks-at-jina", "/v1/rerank", return_documents=True)
+@pytest.mark.parametrize("model", sorted(ANSWERS))
+def test_version_1_gives_documents_back(web, provider, model):
+    provider.says(json.dumps(ANSWERS[model]).encode())
+    documents = ["a", "b", {"text": "c"}]
+    answer = ask(web, model, "/v1/rerank", documents=documents, return_documents=True)
     assert [one["document"] for one in answer.json()["results"]] == [{"text": "c"}, {"text": "a"}]
-    assert json.loads(provider.last.body)["return_documents"] is False
+    told = json.loads(provider.last.body)
+    assert told["documents"] == ["a", "b", "c"]
+    assert not told.get("return_documents")
+
+
+def test_what_cohere_says_beside_the_order_is_kept(web, provider):
+    meta = {"api_version": {"version": "2", "is_experimental": True}, "warnings": ["slow"]}
+    meta["billed_units"] = {"search_units": 3}
+    provider.says(json.dumps({"id": "r", "results": RANKED, "meta": meta}).encode())
+    answer = ask(web, "ranks", max_tokens_per_doc=9, priority=1, new=True)
+    assert (answer.json()["id"], answer.json()["meta"]) == ("r", meta)
+    assert "x-hubpo-dropped" not in answer.headers
+    expected = {"model": "rerank-v3.5", "query": "q", "documents": ["a", "b", "c"], "top_n": 2}
+    expected |= {"max_tokens_per_doc": 9, "priority": 1, "new": True}
+    assert json.loads(provider.last.body) == expected
 
 
 def test_what_the_provider_lacks_is_told_in_the_head_and_the_record(web, provider, platform):

@@ -83,13 +83,14 @@ def write_answer(answer: RerankAnswer, request: RerankRequest) -> bytes:
             document = request.documents[one.index]
             told["document"] = {"text": document} if isinstance(document, str) else document
         results.append(told)
-    meta: dict[str, Any] = {"api_version": {"version": "2"}}
+    meta: dict[str, Any] = {"api_version": {"version": "2"}, **answer.extra}
     written = {"id": answer.id, "model": answer.model, "results": results, "meta": meta}
     used = answer.usage
     if used is not None:
         tokens = used.input_tokens or None
         billed = {"input_tokens": tokens, "search_units": used.searches}
-        meta["billed_units"] = {name: value for name, value in billed.items() if value is not None}
+        told = {name: value for name, value in billed.items() if value is not None}
+        meta.setdefault("billed_units", told)
         if tokens is not None:
             written["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
     return encode(written)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -21,6 +23,7 @@ class _Answer(Struct):
     results: list[_Result] | None = None
     data: list[_Result] | None = None
     id: str | None = None
+    meta: dict[str, Any] | None = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -37,7 +40,13 @@ def read_results(format: str, body: bytes) -> RerankAnswer:  # noqa: A002
         raise AnswerUnreadable
     ranked = [Ranked(one.index, one.relevance_score) for one in given]
     ranked.sort(key=_score, reverse=True)
-    return RerankAnswer(format=format, results=ranked, id=answer.id or "", usage=usages.read(body))
+    return RerankAnswer(
+        format=format,
+        results=ranked,
+        id=answer.id or "",
+        usage=usages.read(body),
+        extra=answer.meta or {},
+    )
 
 
 def _score(one: Ranked) -> float:

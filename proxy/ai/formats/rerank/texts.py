@@ -1,7 +1,7 @@
-"""Reranking by providers that are told texts: Jina, vLLM, Together and others, Voyage, and
-Bedrock's models.
+"""Reranking by providers that are told texts: Cohere itself, Jina, vLLM, Together and others,
+Voyage, and Bedrock's models.
 
-Sources: Jina's, Together's and Voyage's API references, vLLM's documentation ("Rerank API"); AWS's,
+Sources: Cohere's, Jina's, Together's and Voyage's API references, vLLM's documentation ("Rerank API"); AWS's,
 "Amazon Rerank" and "Cohere Rerank" among the parameters of InvokeModel.
 """
 
@@ -63,6 +63,26 @@ class Listed(_Texts):
         return encode(told | request.extra)
 
 
+class Second(_Texts):
+    """Version 2 of Cohere's API, for clients of both: it takes no objects, and gives no documents
+    back."""
+
+    NAME = "cohere_rerank"
+    LACKS: Mapping[str, Rule] = {"max_chunks_per_doc": "drop"}
+
+    def write_request(self, request: RerankRequest, model: str, notes: Notes) -> bytes:
+        told: dict[str, Any] = {
+            "model": model,
+            "query": request.query,
+            "documents": texts(request, notes),
+        }
+        for name in ("top_n", "max_tokens_per_doc", "priority"):
+            value = getattr(request, name)
+            if value is not None:
+                told[name] = value
+        return encode(told | request.extra)
+
+
 class Bedrock(_Texts):
     NAME = "bedrock_rerank"
     LACKS: Mapping[str, Rule] = {"max_chunks_per_doc": "drop", "priority": "drop"}
@@ -83,4 +103,5 @@ class Bedrock(_Texts):
 
 JINA = Listed("jina_rerank", "top_n")
 VOYAGE = Listed("voyage_rerank", "top_k")
+SECOND = Second()
 BEDROCK = Bedrock()

@@ -156,6 +156,17 @@ def test_recorded_answers_reach_cohere_clients():
 
 
 @needed
+def test_cohere_is_told_what_clients_of_its_second_version_told_it():
+    recorded = [json.loads(one.request) for one in exchanges("cohere", r"/v2/rerank")]
+    assert len(recorded) == 2
+    for asked in recorded:
+        request = COHERE.read_request(json.dumps(asked).encode())
+        body, notes = told("cohere_rerank", request, asked["model"])
+        assert body == asked
+        assert (notes.dropped, notes.mapped) == ([], [])
+
+
+@needed
 def test_voyage_is_told_what_its_own_client_told_it():
     for exchange in exchanges("voyageai", r"/v1/rerank"):
         recorded = json.loads(exchange.request)
