@@ -1,8 +1,8 @@
 """Reranking by providers that are told texts: Cohere itself, Jina, vLLM, Together and others,
 Voyage, and Bedrock's models.
 
-Sources: Cohere's, Jina's, Together's and Voyage's API references, vLLM's documentation ("Rerank API"); AWS's,
-"Amazon Rerank" and "Cohere Rerank" among the parameters of InvokeModel.
+Sources: the API references of Cohere, Jina, Together and Voyage; vLLM's documentation, "Rerank
+API"; AWS's, "Amazon Rerank" and "Cohere Rerank" among the parameters of InvokeModel.
 """
 
 from __future__ import annotations
