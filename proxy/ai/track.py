@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from time import monotonic
+from datetime import datetime
+from time import monotonic, time
 
 from contract.snapshot import Deployment
 
@@ -25,7 +26,10 @@ _LIMIT = {
     "requests": (b"x-ratelimit-limit-requests", b"anthropic-ratelimit-requests-limit"),
     "tokens": (b"x-ratelimit-limit-tokens", b"anthropic-ratelimit-tokens-limit"),
 }
-_RESET = {"requests": b"x-ratelimit-reset-requests", "tokens": b"x-ratelimit-reset-tokens"}
+_RESET = {
+    "requests": (b"x-ratelimit-reset-requests", b"anthropic-ratelimit-requests-reset"),
+    "tokens": (b"x-ratelimit-reset-tokens", b"anthropic-ratelimit-tokens-reset"),
+}
 
 
 class Allowance:
@@ -112,7 +116,8 @@ class Track:
             left = _number(fields, _LEFT[name])
             if left is not None:
                 limit = _number(fields, _LIMIT[name]) or left
-                allowance.told(left, limit, _reset(fields.get(_RESET[name])), now)
+                said = next((fields[field] for field in _RESET[name] if field in fields), None)
+                allowance.told(left, limit, _reset(said), now)
 
     def exhausted(self, deployment: Deployment, tokens: int) -> bool:
         """Whether a call of so many tokens would meet the provider's rate limit."""
@@ -149,8 +154,8 @@ def _number(fields: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> int | No
 
 
 def _reset(value: bytes | None) -> float:
-    """``1m30s``, ``250ms`` or seconds, as OpenAI and the compatible say it; a minute where it is
-    not said."""
+    """``1m30s``, ``250ms`` or seconds, as OpenAI and the compatible say it, or a time, as Anthropic
+    does; a minute where it is not said."""
     if value is None:
         return 60.0
     text = value.decode("latin-1").strip()
@@ -158,7 +163,17 @@ def _reset(value: bytes | None) -> float:
         return min(float(text), _MOST_SECONDS)
     except ValueError:
         match = _SECONDS.fullmatch(text)
+    if match is None and "T" in text:
+        return _until(text)
     if match is None or not any(match.groups()):
         return 60.0
     hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
     return min(hours * 3600 + minutes * 60 + seconds + millis / 1000, _MOST_SECONDS)
+
+
+def _until(moment: str) -> float:
+    """Seconds from now to a time of RFC 3339, which has a zone."""
+    try:
+        return min(max(0.0, datetime.fromisoformat(moment).timestamp() - time()), _MOST_SECONDS)
+    except (ValueError, OverflowError):
+        return 60.0

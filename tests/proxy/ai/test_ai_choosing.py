@@ -1,6 +1,7 @@
 """Which deployment is asked: strategies, rules, fallbacks, and what is said of it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from ai_cast import ALICE
@@ -236,3 +237,23 @@ def test_the_provider_is_believed_while_its_word_is_fresh():
     assert track.headroom(deployment) == 0.5
     now[0] += 91
     assert not track.exhausted(deployment, 51)
+
+
+@pytest.mark.parametrize(("after", "until"), [(600, 590), (-5, 0)])
+def test_anthropic_says_when_there_will_be_more(after, until):
+    now = [100.0]
+    track = Track(lambda: now[0])
+    deployment = Deployment("d", "p", "m")
+    reset = (datetime.now(UTC) + timedelta(seconds=after)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    track.answered(
+        track.began("d", 10),
+        [
+            (b"anthropic-ratelimit-requests-remaining", b"0"),
+            (b"anthropic-ratelimit-requests-limit", b"50"),
+            (b"anthropic-ratelimit-requests-reset", reset.encode()),
+        ],
+    )
+    now[0] += until
+    assert track.exhausted(deployment, 10) == bool(until)
+    now[0] += 20
+    assert not track.exhausted(deployment, 10)
