@@ -31,7 +31,7 @@ def sentence(rule: RoutingRule, applications: Mapping[str, str]) -> str:
 
 
 def words(rule: RoutingRule, applications: Mapping[str, str], most: int = 0) -> list[str]:
-    """Of each of its conditions, with so many of its values; 0: with all."""
+    """Of each of its conditions, with so many of its values, cut short; 0: with all of all."""
     return [_condition(told(one, applications), most) for one in rule.conditions]
 
 
@@ -41,7 +41,7 @@ def place(deployment: Deployment) -> str:
 
 def _condition(said: dict[str, Any], most: int) -> str:
     subject, operator, values = said["subject"], said["operator"], said["values"]
-    quoted = [_quoted(one) for one in values]
+    quoted = [_quoted(one, _LONGEST if most else 0) for one in values]
     if most:
         values, quoted = _some(values, most), _some(quoted, most)
     if subject in ("header", "metadata", "application"):
@@ -74,8 +74,10 @@ def _compared(operator: str, values: Sequence[str]) -> str:
     return f"{'contains' if operator == 'contains' else 'is'} {_joined(values)}"
 
 
-def _quoted(value: str) -> str:
-    return f"“{value if len(value) <= _LONGEST else value[:_LONGEST].rstrip() + '…'}”"
+def _quoted(value: str, longest: int) -> str:
+    """``longest``: characters that are shown; 0: all."""
+    short = longest and len(value) > longest
+    return f"“{value[:longest].rstrip() + '…' if short else value}”"
 
 
 def _some(words: Sequence[str], most: int) -> list[str]:

@@ -184,7 +184,8 @@ class RoutingRuleAdmin(PartAdmin):
         if not told:
             return "none: it always holds"
         return format_html(
-            "<ul>{}</ul>", format_html_join("", "<li>{}</li>", ([one] for one in told))
+            '<ul class="console-list">{}</ul>',
+            format_html_join("", "<li>{}</li>", ([one] for one in told)),
         )
 
     @display(description="Ask only")

@@ -348,6 +348,8 @@ def test_long_rules_are_told_in_short(ours: Any, in_alice: Any) -> None:
     rule = RoutingRule.objects.create(model=ours.aimodel, name="r", conditions=[said])
     assert sentence(rule, {}).startswith("When the header X is “a”, “b”, “c” or 3 more: ")
     assert words(rule, {}) == ["the header X is “a”, “b”, “c”, “d”, “e” or “f”"]
+    rule.conditions = [said | {"values": ["x" * 80]}]
+    assert words(rule, {}) == [f"the header X is “{'x' * 80}”"]
 
 
 def test_deployments_that_the_regions_leave_out_are_named(
@@ -368,6 +370,22 @@ def test_deployments_that_the_regions_leave_out_are_named(
     assert "Not asked: north-large asks only EU, and this is in US." in page
     page = client.get(below("deployment", place, "change/")).content.decode()
     assert "Not asked" not in page
+
+
+def test_an_empty_list_says_whether_anything_was_left_out(
+    client_for: Any, charlie_tenant: Any, charlie: Any, client: Any, ours: Any
+) -> None:
+    found = client.get(of("aimodel") + "?q=nothing-like-it").content.decode()
+    assert "No AI models match" in found
+    assert "take filters away" in found
+    found = client.get(of("aimodel") + f"?deployments__provider__id__exact={ours.provider.pk}")
+    assert "north-large" in found.content.decode()
+    with charlie_tenant:
+        RoutingRule.objects.all().delete()
+        AIModel.objects.all().delete()
+    found = client_for(charlie_tenant, charlie).get(of("aimodel")).content.decode()
+    assert "No AI models yet" in found
+    assert "Add AI model" in found
 
 
 # Deployments and prices
