@@ -172,6 +172,17 @@ def test_what_gateways_counted_meanwhile_is_neither_lost_nor_counted_twice(rows,
     assert store.client().expiretime(counter) > month.end
 
 
+def test_what_batches_may_use_is_not_taken_for_used(rows, alice_tenant):
+    """It is in no record yet: what is missing is filled beside it."""
+    happen(alice_tenant, NOON, 10, **ours(rows))
+    month = period_at("month", "UTC", NOON.timestamp())
+    counter = keys.limit_counter(str(alice_tenant.pk), "calls", "tenant", month.name)
+    store.client().hset(counter, "p", 7)
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    assert used(alice_tenant)["", "tenant", "", "calls", "month"] == 10
+    assert store.client().hget(counter, "p") == b"7"
+
+
 def test_a_lost_valkey_is_noticed_and_filled_once_and_once_more(
     charlie_tenant, rows, alice_tenant, monkeypatch
 ):

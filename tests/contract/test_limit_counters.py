@@ -67,6 +67,8 @@ def test_a_period_counts_what_was_used_before_it_was_watched_and_what_living_wor
     held = {b"a": b"5", b"d:a": b"1000001", b"dead": b"9", b"d:dead": b"999999"}
     reading = counters.read({b"u": b"3", b"b": b"40"}, held, 0, now)
     assert (reading.used, reading.reserved, reading.free_at) == (43, 5, 0)
+    reading = counters.read({b"u": b"3", b"b": b"40", b"p": b"7"}, held, 0, now)
+    assert (reading.used, reading.reserved) == (43, 12)
 
 
 def test_names_that_a_script_takes_together_share_a_slot_and_say_nothing_of_users() -> None:

@@ -1,3 +1,4 @@
-"""OpenAI's files and batches, at providers of OpenAI's own format. Read it in this order:
-``serve``, ``marks``, ``places``, ``upload`` with ``forms`` and ``lines``, ``objects``, ``lists``,
-``counted``."""
+"""OpenAI's files and batches, for providers that take them and for some that take batches otherwise.
+Read it in this order: ``serve``, ``marks``, ``places``, ``keepers`` (how each kind of provider takes
+them) with ``shelf``, ``upload`` with ``forms`` and ``lines``, ``objects``, ``lists``, ``counted``
+and ``bills``."""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from proxy.ai import answering
 from proxy.ai.batches import bills, counted, keepers, lists, objects, upload
 from proxy.ai.batches.errors import BatchNotFound, FileNotFound, ProviderSays
-from proxy.ai.batches.marks import METADATA, Mark
+from proxy.ai.batches.marks import METADATA, Kind, Mark
 from proxy.ai.batches.places import JSON, Desk, Place, encode
 from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest
 from proxy.ai.estimate import Estimate
@@ -68,20 +68,20 @@ async def _files(desk: Desk) -> None:
 
 
 async def _file(desk: Desk, identifier: str) -> None:
-    mark, place = await _find_file(desk, identifier)
+    mark, place = await _find(desk, "file", identifier)
     told = await keepers.of(place).file(desk, place, mark)
     await _say(desk, objects.file(desk, told, mark))
 
 
 async def _delete(desk: Desk, identifier: str) -> None:
-    mark, place = await _find_file(desk, identifier)
+    mark, place = await _find(desk, "file", identifier)
     await _record(desk, mark, place)
     told = await keepers.of(place).delete(desk, place, mark)
     await _say(desk, {**told, "id": identifier})
 
 
 async def _content(desk: Desk, identifier: str) -> None:
-    mark, place = await _find_file(desk, identifier)
+    mark, place = await _find(desk, "file", identifier)
     await _record(desk, mark, place)
     await keepers.of(place).send(desk, place, mark)
 
@@ -91,15 +91,6 @@ async def _record(desk: Desk, mark: Mark, place: Place) -> None:
     if mark.batch:
         told = await keepers.of(place).batch(desk, place, mark.batch)
         await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
-
-
-async def _find_file(desk: Desk, identifier: str) -> tuple[Mark, Place]:
-    mark = desk.marks.read("file", identifier)
-    place = objects.place_of(desk, mark)
-    if mark is None or place is None:
-        raise FileNotFound
-    await desk.admit(place)
-    return mark, place
 
 
 # Batches
@@ -113,10 +104,7 @@ async def _create(desk: Desk) -> None:
         raise InvalidRequest("The request body must be a JSON object.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(str(error)) from error
-    file = desk.marks.read("file", body.get("input_file_id"))
-    place = objects.place_of(desk, file)
-    if file is None or place is None:
-        raise FileNotFound
+    file, place = _known(desk, "file", body.get("input_file_id"))
     uses = (file.input_tokens, file.output_tokens)
     exchange.expected = Estimate(*uses, (place.deployment.prices,), batched=True)
     metadata = _metadata(body.get("metadata"))
@@ -155,25 +143,32 @@ async def _batches(desk: Desk) -> None:
 
 
 async def _batch(desk: Desk, identifier: str) -> None:
-    mark, place = await _find_batch(desk, identifier)
-    told = await keepers.of(place).batch(desk, place, mark.id)
-    await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
-    await _say(desk, objects.batch(desk, told, mark))
+    mark, place = await _find(desk, "batch", identifier)
+    await _tell(desk, mark, place, await keepers.of(place).batch(desk, place, mark.id))
 
 
 async def _cancel(desk: Desk, identifier: str) -> None:
-    mark, place = await _find_batch(desk, identifier)
-    told = await keepers.of(place).cancel(desk, place, mark.id)
+    mark, place = await _find(desk, "batch", identifier)
+    await _tell(desk, mark, place, await keepers.of(place).cancel(desk, place, mark.id))
+
+
+async def _tell(desk: Desk, mark: Mark, place: Place, told: dict[str, Any]) -> None:
     await counted.record(desk, place, told, objects.mark_of(desk, told) or mark)
     await _say(desk, objects.batch(desk, told, mark))
 
 
-async def _find_batch(desk: Desk, identifier: str) -> tuple[Mark, Place]:
-    mark = desk.marks.read("batch", identifier)
+async def _find(desk: Desk, kind: Kind, identifier: str) -> tuple[Mark, Place]:
+    """Raises FileNotFound, BatchNotFound and what ``Desk.admit`` raises."""
+    mark, place = _known(desk, kind, identifier)
+    await desk.admit(place)
+    return mark, place
+
+
+def _known(desk: Desk, kind: Kind, identifier: object) -> tuple[Mark, Place]:
+    mark = desk.marks.read(kind, identifier)
     place = objects.place_of(desk, mark)
     if mark is None or place is None:
-        raise BatchNotFound
-    await desk.admit(place)
+        raise BatchNotFound if kind == "batch" else FileNotFound
     return mark, place
 
 
