@@ -80,6 +80,7 @@ class Exchange:
     """Some of its handling is done."""
 
     known: Known | None = None
+    # What serves a call runs once these are found: it tells the type checker so.
     tenant: TenantRuntime | None = None
     api: ApiRuntime | None = None
     route: RouteRuntime | None = None

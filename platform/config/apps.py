@@ -15,7 +15,7 @@ class WiringConfig(AppConfig):
     verbose_name = "Wiring"
 
     def ready(self) -> None:
-        import config.celery  # noqa: F401
+        import config.celery  # noqa: F401  (importing it is what does it)
         from analytics import catalogue, limits
         from catalog import offered
         from catalog.limits import source
