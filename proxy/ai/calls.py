@@ -1,8 +1,8 @@
 """One call to a model: who serves it, and what is done when one fails.
 
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
-first piece of its answer, or answers 429 or 5xx makes way for the next; the last failure is passed
-on. A deployment that cannot be reached several times in a row is left out for a while, and after a
+first piece of its answer, refuses its credential, or answers 402, 429 or 5xx makes way for the
+next; the last failure is passed on. A deployment that cannot be reached several times in a row is left out for a while, and after a
 429 or 5xx it is used last, for as long as the provider says.
 """
 
@@ -186,10 +186,17 @@ async def first_of(
             failure = error
         else:
             gateway.health.succeeded(deployment.id)
-            if attempt.fault is None and not failed(attempt.response.status):
-                _refuse(attempt, deployment)
-                return attempt
-            gateway.health.rests(deployment.id, _rest(attempt), owner)
+            rest = REST_SECONDS
+            if attempt.fault is not None or failed(attempt.response.status):
+                rest = _rest(attempt)
+            else:
+                try:
+                    _refuse(attempt, deployment)
+                except (ProviderRejectedCredentials, ProviderRefused) as error:
+                    failure, attempt = error, None
+                else:
+                    return attempt
+            gateway.health.rests(deployment.id, rest, owner)
         code = failure.code if attempt is None and failure else f"{_status(attempt)}"
         passed.append(f"{deployment.provider.provider.name} {code}")
         if weighed is not None:
@@ -207,7 +214,7 @@ def _status(attempt: Attempt | None) -> int:
 
 def failed(status: int) -> bool:
     """Somebody else might answer."""
-    return status == 429 or status >= 500 or status == 408
+    return status == 429 or status >= 500 or status in (402, 408)
 
 
 def _enter(exchange: Exchange, candidate: Candidate, passed: list[str]) -> None:

@@ -69,3 +69,23 @@ def test_an_error_without_an_envelope_keeps_its_code_and_kind(web, provider):
     assert told.headers["retry-after-ms"] == "1500"
     said = told.json()["error"]
     assert said == {"message": "Slow.", "type": "rate_limited", "param": None, "code": "1300"}
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_whoever_refuses_the_tenants_account_makes_way_for_the_next(
+    web, provider, second, platform, status
+):
+    whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "m"}
+    whole["choices"] = [{"index": 0, "message": {"role": "assistant", "content": "Dry."}}]
+    bad = json.dumps({"error": {"message": "No."}}).encode()
+    provider.says(bad, status=status)
+    second.says(json.dumps(whole).encode())
+    for _ in range(2):
+        told = ask(web, "chat", "both")
+        assert told.status_code == 200, told.text
+        assert told.json()["choices"][0]["message"]["content"] == "Dry."
+    assert len(second.asked) == 2
+    second.says(bad, status=status)
+    told = ask(web, "chat", "both")
+    assert told.status_code == (402 if status == 402 else 502)
+    assert platform.event(told.headers["x-request-id"]).error_code
