@@ -2,8 +2,8 @@
 
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
 first piece of its answer, refuses its credential, or answers 402, 429 or 5xx makes way for the
-next; the last failure is passed on. A deployment that cannot be reached several times in a row is left out for a while, and after a
-429 or 5xx it is used last, for as long as the provider says.
+next; the last failure is passed on. A deployment that cannot be reached several times in a row is
+left out for a while, and after a 429 or 5xx it is used last, for as long as the provider says.
 """
 
 from __future__ import annotations
