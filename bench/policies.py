@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -22,9 +23,14 @@ from bench.subjects.hubpo import valkey, worker
 from bench.subjects.processes import upstream
 from config import env
 from contract.policies import BodyLimit, Limit, Policy
-from contract.snapshot import Application, TenantSnapshot
+from contract.routing import Priority, Routing
+from contract.snapshot import Application, Deployment, TenantSnapshot
 
 CHAT = next(case for case in CASES if case.ai)
+STREAM, TRANSLATED = (
+    next(case for case in CASES if case.name == name)
+    for name in ("chat-stream-50", "chat-translated-stream-50")
+)
 HIGH = tenants.HIGH
 
 
@@ -45,6 +51,24 @@ def _two_levels(tenant: TenantSnapshot) -> TenantSnapshot:
     return replace(tenant, applications=(Application("a", "bench", (each,)),))
 
 
+def _breaks(on_break: Literal["error", "continue"]) -> Callable[[TenantSnapshot], TenantSnapshot]:
+    """Two deployments of each model, of which the second could carry a stream on."""
+
+    def change(tenant: TenantSnapshot) -> TenantSnapshot:
+        routing = Routing(Priority(), on_break=on_break)
+        models = tuple(
+            replace(model, deployments=_twice(model.deployments[0]), routing=routing)
+            for model in tenant.models
+        )
+        return replace(tenant, models=models)
+
+    return change
+
+
+def _twice(first: Deployment) -> tuple[Deployment, Deployment]:
+    return first, replace(first, id=f"{first.id}-2", priority=2)
+
+
 VARIANTS: list[tuple[str, Case, Callable[[TenantSnapshot], TenantSnapshot]]] = [
     ("GET: forward and record", REST_GET, _open),
     ("GET: and key, subscription", REST_GET, _plan()),
@@ -59,6 +83,10 @@ VARIANTS: list[tuple[str, Case, Callable[[TenantSnapshot], TenantSnapshot]]] = [
     ("chat: and calls a minute, exact", CHAT, _plan(Limit("calls", HIGH))),
     ("chat: or tokens a minute", CHAT, _plan(Limit("tokens", HIGH * 1000))),
     ("chat: or cost a month", CHAT, _plan(Limit("cost", HIGH * 1000, window=0, period="month"))),
+    ("stream: passed on", STREAM, _breaks("error")),
+    ("stream: and carried on where it breaks off", STREAM, _breaks("continue")),
+    ("translated stream", TRANSLATED, _breaks("error")),
+    ("translated stream: and carried on", TRANSLATED, _breaks("continue")),
 ]
 
 
@@ -67,11 +95,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4, help="measured time of each round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="in place of var/bench-policies.json")
+    parser.add_argument("--only", default="", help="variants whose names have these words")
     options = parser.parse_args()
-    found: dict[str, list[float]] = {name: [] for name, _, _ in VARIANTS}
+    variants = [variant for variant in VARIANTS if options.only in variant[0]]
+    found: dict[str, list[float]] = {name: [] for name, _, _ in variants}
     with upstream() as port:
         for _ in range(options.rounds):
-            for name, case, change in VARIANTS:
+            for name, case, change in variants:
                 cost = _cost(change(tenants.small(port)), case, options.seconds)
                 print(f"{cost:6.1f} us  {name}", flush=True)
                 found[name].append(cost)
@@ -90,7 +120,8 @@ def _cost(tenant: TenantSnapshot, case: Case, seconds: float) -> float:
         with valkey(work) as url:
             tenants.store(url, [tenant])
             with worker(url, work / "var") as (port, pid):
-                call = job(port, [case.request(port)], case.answer) | {"seconds": seconds}
+                call = job(port, [case.request(port)], case.answer, rewritten=case.chunks > 1)
+                call["seconds"] = seconds
                 result, spent = under_load("bench.load", call, pid)
     return round(spent / result["count"] * 1e6, 1)
 

@@ -195,9 +195,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def _counts(rows: list[dict[str, Any]], field: str, columns: list[str]) -> str:
     driven = Counter((row["client"], row[field]) for row in rows)
     passed = Counter((row["client"], row[field]) for row in rows if not row["detail"])
-    lines = [f"{'':34}" + "".join(f"{column:13}" for column in columns)]
+    lines = [f"{'':38}" + "".join(f"{column:13}" for column in columns)]
     for client in dict.fromkeys(row["client"] for row in rows):
         cells = [(client, column) for column in columns]
         marks = [f"{passed[cell]} of {driven[cell]}" if driven[cell] else "-" for cell in cells]
-        lines.append(f"{client:34}" + "".join(f"{mark:13}" for mark in marks))
+        lines.append(f"{client:38}" + "".join(f"{mark:13}" for mark in marks))
     return "\n".join(lines)

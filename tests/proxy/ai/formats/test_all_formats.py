@@ -38,10 +38,17 @@ SPOKEN = {
 }
 """Which recorded endpoints speak a format."""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("4274aa329856", "messages"): "Anthropic's answers have no images: this one is told as text.",
+EXCEPTIONS: dict[tuple[str, str], tuple[str, str]] = {
+    ("4274aa329856", "messages"): (
+        "texts: [''] and ['![image](data:image/jpeg;base64,",
+        "The answer is a picture. Of the blocks of Anthropic's answers (the union ContentBlock of "
+        "its SDK: texts, thoughts, calls and results of tools, files by an id of Anthropic's own) "
+        "none can hold one, so the client gets it as a text, in Markdown with a data URL, where "
+        "the recording has no text.",
+    ),
 }
-"""By the id of an exchange and the format it is written in: why it does not pass."""
+"""By the id of an exchange and the format it is written in: how the only fault begins, and why it
+cannot be mended."""
 
 PAIRS = [(source, target) for source in SPOKEN if source in FORMATS for target in FORMATS]
 CLIENTS = [(source, target) for source, target in PAIRS if target in WHOLE]
@@ -65,7 +72,10 @@ def judge(what, exchange, source, target, faults):
     """Counts, and gives the fault of an exchange that is no known exception."""
     key = (what, exchange.provider, source, target)
     (failed if faults else passed)[key] += 1
-    return [(exchange, faults)] if faults and (exchange.id, target) not in EXCEPTIONS else []
+    known, _ = EXCEPTIONS.get((exchange.id, target), ("", ""))
+    if not faults or (known and len(faults) == 1 and faults[0].startswith(known)):
+        return []
+    return [(exchange, faults)]
 
 
 def request_of(exchange: Exchange, source: str):
