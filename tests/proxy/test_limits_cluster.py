@@ -17,6 +17,7 @@ from valkey_cluster import Cluster
 from contract.keys import limits_rebuilt
 from proxy.cluster import slot_of
 from proxy.limits import Held, Item, Limits, SpreadLimiter, Verdict
+from proxy.limits.bills import Used
 from proxy.valkey import ValkeyError
 
 _numbers = count(time.time_ns())
@@ -91,6 +92,21 @@ async def test_limits_of_tenants_on_every_node_are_exact_over_workers(
         return all([(r.used, r.reserved) for r in r3] == [(0, 0), (70, 0)] for r3 in readings)
 
     await until(settled)
+
+
+async def test_bills_are_with_their_tenants_counters_on_every_node(
+    workers: list[SpreadLimiter], tenants: list[str]
+) -> None:
+    for tenant in tenants:
+        budget = Item(tenant, "cost", "tenant", 1000, currency="USD", period="month")
+        wanted = Limits((budget,))
+        await workers[0].bills.open("b", wanted, (700,), 86_400)
+        (reading,) = await workers[1].readings(wanted)
+        assert (reading.used, reading.reserved) == (0, 700)
+        for worker in (workers[1], workers[0]):
+            await worker.bills.close(tenant, "b", Used(9, 450, "USD"), time.time())
+        (reading,) = await workers[0].readings(wanted)
+        assert (reading.used, reading.reserved) == (450, 0)
 
 
 async def test_what_is_held_moves_with_its_tenants_keys(
