@@ -71,7 +71,7 @@ def test_rules_and_prices_set_in_the_console_hold_for_the_next_calls(
     way, second = called(platform_up, "flow-usual", "research")
     assert "rule 'research'" in way
     assert "rule 'research'" in second["routed"]
-    assert "rule" not in called(platform_up, "flow-usual", "sales")[0]
+    assert "rule 'research'" not in called(platform_up, "flow-usual", "sales")[0]
     assert first["cost_micros"] == second["cost_micros"] > 0
 
     (deployment,) = special["deployments"]
