@@ -10,7 +10,7 @@ from msgspec import structs
 from proxy.ai import passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
-from proxy.ai.formats import Simple, chat, messages
+from proxy.ai.formats import Simple, chat, gemini, messages
 from proxy.ai.formats.chat.dialects import DIALECTS
 from proxy.ai.formats.gemini import count as gemini_count
 from proxy.ai.formats.operations import OPERATIONS, OWN
@@ -101,15 +101,17 @@ class Asking:
         raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
 
     def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> bytes:
+        """Thoughts that another provider signed would be refused: they are left out."""
         model, ask = deployment.deployment.model, self.ask_usage
         if self._form is not None:
             return self._form.with_model(model)
         if self.format.startswith("gemini"):
             if self.door.operation == "count" and gemini_count.is_wrapped(self.body):
                 return self._translated(self.format, deployment, notes)
+            if self.format == gemini.NAME and gemini.is_mixed(self.body):
+                return self._translated(self.format, deployment, notes)
             return self.body
         if self.format == messages.NAME and messages.is_mixed(self.body):
-            # Thoughts that another provider signed would be refused: they are left out.
             return self._translated(messages.NAME, deployment, notes)
         preset = deployment.provider.destination.preset
         return passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)

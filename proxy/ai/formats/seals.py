@@ -13,9 +13,13 @@ from binascii import Error
 _MARKS = {
     "responses": b64encode(b"responses").decode(),
     "converse": b64encode(b"converse.").decode(),
+    "gemini": b64encode(b"gemini").decode(),
+    "messages": b64encode(b"messages.").decode(),
+    "chat": b64encode(b"chat..").decode(),
 }
-"""The names of formats whose signatures are marked wherever they go; without padding, so that what
-follows can be put behind. One that has no such mark is of whatever format it is found in."""
+"""The names of formats whose signatures are marked; without padding, so that what follows can be
+put behind. The first three are marked wherever they go, the others where they are kept by a client
+of Gemini's. One that has no such mark is of whatever format it is found in."""
 
 
 def marked(format: str, seal: str) -> str:  # noqa: A002
@@ -31,6 +35,10 @@ def unmarked(format: str, seal: str) -> str:  # noqa: A002
         return b64decode(seal[len(mark) :], validate=True).decode()
     except (Error, UnicodeDecodeError):
         return ""
+
+
+def is_marked(seal: str) -> bool:
+    return any(seal.startswith(mark) for mark in _MARKS.values())
 
 
 def is_others(format: str, seal: str) -> bool:  # noqa: A002

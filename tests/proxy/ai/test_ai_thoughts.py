@@ -1,8 +1,15 @@
 """Thoughts and their signatures over several turns: who made them gets them back, nobody else."""
 
 import json
+from base64 import b64decode, urlsafe_b64encode
 
 import pytest
+from msgspec.structs import replace
+
+from proxy.ai.formats import chat, gemini, messages
+from proxy.ai.formats.chat.dialects import DIALECTS
+from proxy.ai.middle import Answer, Choice, Request, Text, Thinking, ToolCall
+from proxy.ai.middle.rules import Notes
 
 THOUGHT, SEALED = {"text": "Hm.", "signature": "c2lnbmVkIGJ5IGJlZHJvY2s="}, "c2VhbGVk"
 CALL = {"toolUseId": "tu_1", "name": "look", "input": {"at": "it"}}
@@ -86,3 +93,189 @@ def test_who_cannot_go_on_with_its_thoughts_does_not_think(web, provider):
     assert told.status_code == 200, told.text
     assert "additionalModelRequestFields" not in json.loads(provider.last.body)
     assert told.headers["x-hubpo-dropped"] == "reasoning"
+
+
+# A client of Gemini's
+
+SIGNED = {"thought": True, "thoughtSignature": "Z2VtaW5p/signed+=="}
+GEMINI_SAID = [
+    {"text": "So.", **SIGNED},
+    {"functionCall": {"name": "look", "args": {"at": "it"}}, "thoughtSignature": "Y2FsbA=="},
+]
+GEMINI_ANSWER = {
+    "candidates": [{"content": {"role": "model", "parts": GEMINI_SAID}, "finishReason": "STOP"}]
+}
+CLAUDE_SAID = [
+    {"type": "thinking", "thinking": "Hm. Well.", "signature": "YW50/aHJv+cGlj=="},
+    {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "it"}},
+]
+CLAUDE_ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude",
+    "content": CLAUDE_SAID,
+    "stop_reason": "tool_use",
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+CLAUDE_STREAM = [
+    {"type": "message_start", "message": CLAUDE_ANSWER | {"content": [], "stop_reason": None}},
+    {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "thinking", "thinking": "", "signature": ""},
+    },
+    *(
+        {"type": "content_block_delta", "index": 0, "delta": delta}
+        for delta in (
+            {"type": "thinking_delta", "thinking": "Hm. "},
+            {"type": "thinking_delta", "thinking": "Well."},
+            {"type": "signature_delta", "signature": CLAUDE_SAID[0]["signature"]},
+        )
+    ),
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1, "content_block": CLAUDE_SAID[1]},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 1}},
+    {"type": "message_stop"},
+]
+
+
+def _gemini(web, model, said=None, verb="generateContent"):
+    contents = [{"role": "user", "parts": [{"text": "Hi"}]}]
+    if said is not None:
+        called = next(part["functionCall"] for part in said if "functionCall" in part)
+        result = {"name": "look", "response": {"result": "Dry."}}
+        result |= {"id": called["id"]} if "id" in called else {}
+        contents.append({"role": "model", "parts": said})
+        contents.append({"role": "user", "parts": [{"functionResponse": result}]})
+    body = {"contents": contents, "generationConfig": {"maxOutputTokens": 9000}}
+    body["generationConfig"]["thinkingConfig"] = {"thinkingBudget": 2048}
+    body["tools"] = [{"functionDeclarations": [{"name": "look", "parametersJsonSchema": SCHEMA}]}]
+    answer = web.post(f"/v1beta/models/{model}:{verb}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def _parts(answer):
+    return answer.json()["candidates"][0]["content"]["parts"]
+
+
+def _streamed(answer):
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line[:5] == "data:"]
+    parts = [part for event in events for part in event["candidates"][0]["content"]["parts"]]
+    return [part for part in parts if part != {"text": ""}]
+
+
+def _seen_by_gemini(provider):
+    return json.loads(provider.last.body)["contents"][1]["parts"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_of_geminis_keeps_what_claude_signed_for_claude(web, provider, stream):
+    if stream:
+        events = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in CLAUDE_STREAM)
+        provider.says(events.encode(), content_type="text/event-stream")
+        said = _streamed(_gemini(web, "claude", verb="streamGenerateContent?alt=sse"))
+    else:
+        provider.says(json.dumps(CLAUDE_ANSWER).encode())
+        said = _parts(_gemini(web, "claude"))
+    signature = next(part["thoughtSignature"] for part in said if "thoughtSignature" in part)
+    # Google's SDKs make bytes of it, and write them in the other alphabet.
+    raw = b64decode(signature, validate=True)
+    assert urlsafe_b64encode(raw).decode() == signature
+    provider.says(json.dumps(CLAUDE_ANSWER).encode())
+    _gemini(web, "claude", said)
+    told = json.loads(provider.last.body)
+    assert told["messages"][1]["content"] == CLAUDE_SAID
+    assert told["thinking"]["type"] == "adaptive"
+    # Gemini is not shown what it did not sign.
+    provider.says(json.dumps(GEMINI_ANSWER).encode())
+    answer = _gemini(web, "gemini", said)
+    seen = _seen_by_gemini(provider)
+    assert "".join(part["text"] for part in seen if part.get("thought")) == "Hm. Well."
+    assert signature not in provider.last.body.decode()
+    assert "thoughtSignature" not in provider.last.body.decode()
+    assert _parts(answer) == GEMINI_SAID
+    # Bedrock neither.
+    provider.says(json.dumps(ANSWER).encode())
+    _gemini(web, "claude-at-bedrock", said)
+    seen = json.loads(provider.last.body)["messages"][1]["content"]
+    assert [list(block) for block in seen] == [["toolUse"]]
+
+
+def test_what_gemini_signed_is_geminis_alone(web, provider):
+    provider.says(json.dumps(GEMINI_ANSWER).encode())
+    said = _parts(_gemini(web, "gemini"))
+    assert said == GEMINI_SAID
+    provider.says(json.dumps(CLAUDE_ANSWER).encode())
+    _gemini(web, "claude", said)
+    told = json.loads(provider.last.body)
+    assert [block["type"] for block in told["messages"][1]["content"]] == ["tool_use"]
+    # It is given back where the other's thoughts are left out, too.
+    theirs = _parts(_gemini(web, "claude"))[0]
+    provider.says(json.dumps(GEMINI_ANSWER).encode())
+    _gemini(web, "gemini", [theirs, *said])
+    assert _seen_by_gemini(provider) == [{"text": "Hm. Well.", "thought": True}, *GEMINI_SAID]
+
+
+def test_a_client_of_geminis_keeps_what_bedrock_signed(web, provider):
+    provider.says(json.dumps(ANSWER).encode())
+    said = _parts(_gemini(web, "claude-at-bedrock"))
+    _gemini(web, "claude-at-bedrock", said)
+    told = json.loads(provider.last.body)["messages"][1]["content"]
+    assert told == [SAID[0], SAID[2]]
+    _gemini(web, "gemini", said)
+    assert "thoughtSignature" not in provider.last.body.decode()
+
+
+def test_a_client_of_anthropics_keeps_what_gemini_signed(web, provider):
+    provider.says(json.dumps(GEMINI_ANSWER).encode())
+    path, body = _messages("gemini")
+    first = web.post(path, json=body).json()
+    assert web.post(path, json=_messages("gemini", first)[1]).status_code == 200
+    thought, call = _seen_by_gemini(provider)
+    assert thought == GEMINI_SAID[0]
+    assert call["thoughtSignature"] == GEMINI_SAID[1]["thoughtSignature"]
+    provider.says(json.dumps(CLAUDE_ANSWER).encode())
+    web.post(path, json=_messages("claude", first)[1])
+    told = json.loads(provider.last.body)["messages"][1]["content"]
+    assert [block["type"] for block in told] == ["tool_use"]
+
+
+def test_gemini_counts_without_what_others_signed(web, provider):
+    provider.says(json.dumps(CLAUDE_ANSWER).encode())
+    said = _parts(_gemini(web, "claude"))
+    provider.says(b'{"totalTokens": 7}')
+    body = {"contents": [{"role": "model", "parts": said}]}
+    counted = web.post("/v1beta/models/gemini:countTokens", json=body)
+    assert counted.json()["totalTokens"] == 7, counted.text
+    assert "thoughtSignature" not in provider.last.body.decode()
+
+
+def _kept_by_gemini(parts):
+    """A request with an answer that a client of Gemini's was given."""
+    answer = Answer(format="", choices=[Choice(parts)])
+    given = json.loads(
+        gemini.write_answer(answer, Request(format="gemini", model="m", messages=[]))
+    )
+    body = {"contents": [given["candidates"][0]["content"]]}
+    return gemini.read_request(json.dumps(body).encode())
+
+
+def test_calls_that_stand_with_anothers_thoughts_are_overlooked_by_gemini_3():
+    thought = Thinking("Hm.", "YWJj", extra={"messages": {}})
+    request = _kept_by_gemini([thought, ToolCall("a", "look", "{}")])
+    for model, signed in (("gemini-3-pro", True), ("gemini-2.5-pro", False)):
+        told = json.loads(gemini.write_request(request, model, Notes()))
+        assert ("thoughtSignature" in told["contents"][0]["parts"][1]) is signed
+
+
+def test_a_client_of_geminis_keeps_what_a_provider_of_openais_format_signed():
+    request = _kept_by_gemini([Thinking("Hm.", "YWJj"), Text("So.")])
+    told = json.loads(chat.write_request(request, "m", Notes(mode="drop"), DIALECTS["openrouter"]))
+    (detail,) = told["messages"][0]["reasoning_details"]
+    assert (detail["text"], detail["signature"]) == ("Hm.", "YWJj")
+    for other in (gemini, messages):
+        request = replace(request, max_tokens=9)
+        assert "YWJj" not in other.write_request(request, "m", Notes(mode="drop")).decode()

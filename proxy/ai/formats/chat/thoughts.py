@@ -12,7 +12,7 @@ from typing import Any
 from proxy.ai.formats.chat.dialects import Telling
 from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields
-from proxy.ai.formats.seals import is_others
+from proxy.ai.formats.seals import is_others, unmarked
 from proxy.ai.middle import Part, Thinking
 
 
@@ -74,6 +74,8 @@ def write(parts: list[Part], telling: Telling) -> dict[str, Any]:
 
 def _own_words(thought: Thinking) -> Thinking:
     """Without a signature that only a provider of another format takes back."""
+    if ours := unmarked(NAME, thought.signature):
+        return Thinking(thought.text, ours)
     if not is_others(NAME, thought.signature):
         return thought
     return Thinking(thought.text, "", thought.sealed)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from proxy.ai.formats.gemini.answer import read_answer, write_answer
 from proxy.ai.formats.gemini.faults import read_fault, write_fault, write_stream_fault
+from proxy.ai.formats.gemini.names import ELSEWHERE
 from proxy.ai.formats.gemini.request import read_request
 from proxy.ai.formats.gemini.stream import Reader, Writer
 from proxy.ai.formats.gemini.told import write_request
@@ -28,12 +29,14 @@ LACKS: Mapping[str, Rule] = {
 }
 STREAM_TYPE = b"text/event-stream"
 USAGE_MARK = b'"usageMetadata"'
+ELSEWHERE_MARK = b'"' + ELSEWHERE.encode()
 
 __all__ = [
     "LACKS",
     "NAME",
     "STREAM_TYPE",
     "USAGE_MARK",
+    "is_mixed",
     "read_answer",
     "read_fault",
     "read_request",
@@ -45,6 +48,12 @@ __all__ = [
     "write_stream_fault",
     "writer",
 ]
+
+
+def is_mixed(body: bytes) -> bool:
+    """A request holds what another provider signed, which a client of this format kept for it.
+    Gemini refuses that: ``write_request`` leaves it out."""
+    return ELSEWHERE_MARK in body
 
 
 def reader() -> Reader:

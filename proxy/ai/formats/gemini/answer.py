@@ -118,7 +118,7 @@ def write_answer(answer: Answer, request: Request) -> bytes:
 
 def _candidate(choice: Choice, number: int) -> dict[str, Any]:
     notes = Notes(mode="drop")
-    written = [parts.write(part, notes, {}) for part in choice.parts]
+    written = [parts.for_client(part, notes) for part in choice.parts]
     told: dict[str, Any] = {
         "content": {"role": "model", "parts": [part for part in written if part is not None]},
         "index": number,

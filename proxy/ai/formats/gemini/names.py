@@ -10,6 +10,9 @@ from proxy.ai.middle import Finish
 FORMAT = "gemini"
 MADE = "made-"
 """Begins the ids of tool calls that came without one: they are not told back."""
+ELSEWHERE = "aHVicG86"
+"""Before a signature that is none of Gemini's, which a client keeps for whoever made it: "hubpo:"
+in base64, without padding."""
 
 FINISHES: dict[str, Finish] = {
     "STOP": "stop",

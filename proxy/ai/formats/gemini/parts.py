@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from proxy.ai.errors import ParameterUnsupported
-from proxy.ai.formats import data_url
+from proxy.ai.formats import data_url, seals
 from proxy.ai.formats.fields import Fields, encode
-from proxy.ai.formats.gemini.names import FORMAT, MADE, camelled, inner, own
+from proxy.ai.formats.gemini.names import ELSEWHERE, FORMAT, MADE, camelled, inner, own
 from proxy.ai.middle import (
     Foreign,
     Media,
@@ -51,10 +51,24 @@ def read(fields: Fields, call_id: str) -> Part | None:
         kept = rest | ({"text": text} if text else {})
         return Foreign(FORMAT, kept | ({"thoughtSignature": signature} if signature else {}))
     if thought:
-        return Thinking(text, signature)
+        return _thought(text, signature)
     if not said and not signature:
         return None
     return Text(text, extra={FORMAT: {"thoughtSignature": signature}} if signature else None)
+
+
+def _thought(text: str, signature: str) -> Thinking:
+    if not signature.startswith(ELSEWHERE):
+        return Thinking(text, seals.marked(FORMAT, signature) if signature else "")
+    seal = signature.removeprefix(ELSEWHERE)
+    anthropic = seals.unmarked("messages", seal)
+    return Thinking(text, anthropic, extra={"messages": {}}) if anthropic else Thinking(text, seal)
+
+
+def is_others(part: Part) -> bool:
+    """A thought that a provider of another format signed."""
+    signature = part.signature if isinstance(part, Thinking) else ""
+    return bool(signature) and not seals.unmarked(FORMAT, signature)
 
 
 def _call(fields: Fields, signature: str, call_id: str) -> ToolCall:
@@ -212,12 +226,33 @@ def _usual(part: Media) -> str:
 
 
 def _written_thought(part: Thinking, notes: Notes) -> dict[str, Any] | None:
-    if part.sealed or not part.text:
+    """Another provider's signature is left out: Gemini would refuse it."""
+    ours = seals.unmarked(FORMAT, part.signature)
+    if not part.text or (part.sealed and not part.signature):
         # Sealed by another provider, or nothing to read: Gemini has its own ways.
         if part.sealed:
             notes.lacks("reasoning")
-        return {"thoughtSignature": part.signature, "text": ""} if part.signature else None
+        return {"thoughtSignature": ours, "text": ""} if ours else None
     written: dict[str, Any] = {"text": part.text, "thought": True}
-    if part.signature:
-        written["thoughtSignature"] = part.signature
+    if ours:
+        written["thoughtSignature"] = ours
     return written
+
+
+def for_client(part: Part, notes: Notes) -> Told | None:
+    """A part of an answer. A signature of another provider's is the client's to keep."""
+    if isinstance(part, Thinking) and is_others(part):
+        return {"text": part.text, "thought": True, "thoughtSignature": kept(part)}
+    return write(part, notes, {})
+
+
+def kept(thought: Thinking) -> str:
+    """A thought's signature as a client of this format has it: with a mark unless it is Gemini's.
+    Google's SDKs read it as base64."""
+    seal = thought.signature
+    if ours := seals.unmarked(FORMAT, seal):
+        return ours
+    if not seals.is_marked(seal):
+        anthropic = thought.extra is not None and "messages" in thought.extra
+        seal = seals.marked("messages" if anthropic else "chat", seal)
+    return ELSEWHERE + seal

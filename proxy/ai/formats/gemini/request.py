@@ -13,6 +13,7 @@ from proxy.ai.middle import (
     Part,
     Reasoning,
     Request,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
@@ -78,13 +79,26 @@ class _Calls:
 
 
 def _parts(content: Fields, calls: _Calls) -> list[Part]:
-    found = []
+    found: list[Part] = []
     for fields in each(content, "parts"):
         part = parts.read(fields, calls.next_id())
-        if part is not None:
-            calls.note(part)
-            found.append(part)
+        if part is None:
+            continue
+        calls.note(part)
+        if isinstance(part, Thinking) and parts.is_others(part):
+            part.text = "".join([*_unsigned(found), part.text])
+        found.append(part)
     return found
+
+
+def _unsigned(found: list[Part]) -> list[str]:
+    """Takes the thoughts at the end that nobody signed: pieces of a stream, whose last has the
+    signature. Who signed it wants the whole."""
+    texts: list[str] = []
+    while found and isinstance(found[-1], Thinking) and not found[-1].signature:
+        texts.append(found[-1].text)
+        found.pop()
+    return texts[::-1]
 
 
 def _tools(fields: Fields, request: Request) -> None:

@@ -272,7 +272,7 @@ class Writer:
             return
         if isinstance(part, Thinking):
             if part.signature:
-                signed = {"text": "", "thought": True, "thoughtSignature": part.signature}
+                signed = {"text": "", "thought": True, "thoughtSignature": parts.kept(part)}
                 out.append(self._chunk(event.choice, [signed]))
             return
         written = parts.write(part, Notes(mode="drop"), {})

@@ -7,7 +7,7 @@ from typing import Any
 from proxy.ai.formats.fields import encode
 from proxy.ai.formats.gemini import parts
 from proxy.ai.formats.gemini.names import FORMAT
-from proxy.ai.middle import Message, Part, Request, Thinking, Tool, ToolCall
+from proxy.ai.middle import Message, Request, Tool, ToolCall
 from proxy.ai.middle.rules import Notes, texts_only, unsaid
 
 _LEVELS = {
@@ -64,19 +64,20 @@ def _contents(request: Request, model: str, notes: Notes) -> tuple[list[Told], l
         if isinstance(part, ToolCall)
     }
     # Only models of the third generation ask for signatures that they did not give.
-    sign = request.format != FORMAT and "gemini-3" in model
+    asks = "gemini-3" in model
     system: list[Told] = []
     contents: list[Told] = []
     for message in request.messages:
+        sign = asks and (request.format != FORMAT or any(map(parts.is_others, message.parts)))
         if message.role in ("system", "developer"):
             if contents:
                 notes.maps("system message", "systemInstruction")
             if request.format == FORMAT:
-                system += _written(message, request, notes, names, sign)
+                system += _written(message, notes, names, sign)
                 continue
             system += [{"text": text.text} for text in texts_only(message, notes)]
             continue
-        written = _written(message, request, notes, names, sign)
+        written = _written(message, notes, names, sign)
         role = "model" if message.role == "assistant" else "user"
         if not written:
             continue
@@ -88,22 +89,13 @@ def _contents(request: Request, model: str, notes: Notes) -> tuple[list[Told], l
     return system, contents
 
 
-def _written(
-    message: Message, request: Request, notes: Notes, names: dict[str, str], sign: bool
-) -> list[Told]:
+def _written(message: Message, notes: Notes, names: dict[str, str], sign: bool) -> list[Told]:
     found: list[Told] = []
     for part in message.parts:
-        told = parts.write(_ours(part, request), notes, names, sign=sign)
+        told = parts.write(part, notes, names, sign=sign)
         if told is not None:
             found.append(told)
     return found
-
-
-def _ours(part: Part, request: Request) -> Part:
-    """A thought that another provider signed is told without its signature."""
-    if isinstance(part, Thinking) and part.signature and request.format != FORMAT:
-        return Thinking(part.text)
-    return part
 
 
 def _tools(tools: list[Tool], notes: Notes) -> list[Told]:
