@@ -1,9 +1,11 @@
 """One call to a model: who serves it, and what is done when one fails.
 
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
-first piece of its answer, refuses its credential, or answers 402, 429 or 5xx makes way for the
-next; the last failure is passed on. A deployment that cannot be reached several times in a row is
-left out for a while, and after a 429 or 5xx it is used last, for as long as the provider says.
+first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer has the
+model makes way for the next. So does one whose context is too small, for those that are not known
+to have as little. The last failure is passed on. A deployment that cannot be reached several times
+in a row is left out for a while, and after a 429 or 5xx it is used last, for as long as the
+provider says.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from proxy.ai.errors import (
     ProviderRejectedCredentials,
     ProviderSignInFailed,
 )
+from proxy.ai.formats.known import TOO_LONG, elsewhere
 from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Begin, Counted, Failed, Other
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 BREAKER = Breaker()
 REST_SECONDS, MOST_REST_SECONDS = 2.0, 300.0
 """How long others go before a deployment that answered 429 or 5xx and did not say itself."""
+BAD_REQUEST = 400
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
 EXPLAIN = b"x-hubpo-explain"
@@ -165,8 +169,12 @@ async def first_of(
     failure: GatewayError | None = None
     attempt: Attempt | None = None
     passed: list[str] = []
+    too_small = 0
     for candidate in candidates:
         deployment = candidate.deployment
+        if too_small and 0 < (deployment.deployment.context_tokens or 0) <= too_small:
+            passed.append(_too_small(deployment))
+            continue
         if attempt is not None:
             attempt.close()
             attempt = None
@@ -186,9 +194,13 @@ async def first_of(
             failure = error
         else:
             gateway.health.succeeded(deployment.id)
-            rest = REST_SECONDS
+            rest, code = REST_SECONDS, ""
             if attempt.fault is not None or failed(attempt.response.status):
                 rest = _rest(attempt)
+            elif attempt.response.status >= BAD_REQUEST and (code := elsewhere(_fault(attempt))):
+                if code == TOO_LONG:
+                    rest, size = 0.0, deployment.deployment.context_tokens
+                    too_small = max(too_small, size or 0)
             else:
                 try:
                     _refuse(attempt, deployment)
@@ -196,9 +208,10 @@ async def first_of(
                     failure, attempt = error, None
                 else:
                     return attempt
-            gateway.health.rests(deployment.id, rest, owner)
-        code = failure.code if attempt is None and failure else f"{_status(attempt)}"
-        passed.append(f"{deployment.provider.provider.name} {code}")
+            if rest:
+                gateway.health.rests(deployment.id, rest, owner)
+        what = failure.code if attempt is None and failure else f"{_status(attempt)} {code}".strip()
+        passed.append(f"{deployment.provider.provider.name} {what}")
         if weighed is not None:
             await weighed.fallbacks()
     if attempt is None:
@@ -278,13 +291,21 @@ async def _first_piece(attempt: Attempt) -> None:
                 break
 
 
+def _fault(attempt: Attempt) -> Fault:
+    """Of an answer with an error status."""
+    response = attempt.response
+    read = family(attempt.told.format).read_fault
+    return read(response.status, dict(response.headers), attempt.body)
+
+
+def _too_small(deployment: DeploymentRuntime) -> str:
+    name, size = deployment.provider.provider.name, deployment.deployment.context_tokens
+    return f"{name} not asked (context of {size} tokens)"
+
+
 def _rest(attempt: Attempt) -> float:
     """The seconds that the provider asks for, in a header or in the body of its error."""
-    response, fault = attempt.response, attempt.fault
-    if fault is None:
-        read = family(attempt.told.format).read_fault
-        fault = read(response.status, dict(response.headers), attempt.body)
-    seconds = fault.retry_after
+    seconds = (attempt.fault or _fault(attempt)).retry_after
     if seconds is None or seconds <= 0:
         return REST_SECONDS
     return min(seconds, MOST_REST_SECONDS)

@@ -132,12 +132,13 @@ def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Ca
     """By weight: the commonest, and so the shortest."""
     tried: list[str] = []
     spent: list[DeploymentRuntime] = []
-    several = len(model.deployments) > 1
+    several, output = len(model.deployments) > 1, 0
     if several:
-        asking.tokens = _estimate(asking).tokens
+        estimate = _estimate(asking)
+        asking.tokens, output = estimate.tokens, estimate.output_tokens
     while (deployment := gateway.balance.pick(model.id, model.order, tried)) is not None:
         tried.append(deployment.id)
-        if several and gateway.track.exhausted(deployment.deployment, asking.tokens):
+        if several and gateway.track.exhausted(deployment.deployment, asking.tokens, output):
             spent.append(deployment)
         else:
             over = _not_now(gateway, model, tried, spent) if several else ""
@@ -407,8 +408,8 @@ def _ordered(
     if not fit:
         return
     order, reason, figure = ordered(fit, gateway, model, wants.estimate)
-    tokens, track = wants.estimate.tokens, gateway.track
-    spent = [one for one in order if track.exhausted(one.deployment, tokens)]
+    tokens, output, track = wants.estimate.tokens, wants.estimate.output_tokens, gateway.track
+    spent = [one for one in order if track.exhausted(one.deployment, tokens, output)]
     ready = [one for one in order if one not in spent] if spent else order
 
     def because(one: DeploymentRuntime) -> str:

@@ -8,7 +8,7 @@ be exact is in ``proxy.limits``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from time import monotonic, time
 
@@ -18,18 +18,47 @@ SMOOTHING = 0.2
 _SECONDS = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _MOST_SECONDS = 3600.0
 
-_LEFT = {
-    "requests": (b"x-ratelimit-remaining-requests", b"anthropic-ratelimit-requests-remaining"),
-    "tokens": (b"x-ratelimit-remaining-tokens", b"anthropic-ratelimit-tokens-remaining"),
-}
-_LIMIT = {
-    "requests": (b"x-ratelimit-limit-requests", b"anthropic-ratelimit-requests-limit"),
-    "tokens": (b"x-ratelimit-limit-tokens", b"anthropic-ratelimit-tokens-limit"),
-}
-_RESET = {
-    "requests": (b"x-ratelimit-reset-requests", b"anthropic-ratelimit-requests-reset"),
-    "tokens": (b"x-ratelimit-reset-tokens", b"anthropic-ratelimit-tokens-reset"),
-}
+_LEFT, _LIMIT, _RESET = range(3)
+_DIGITS = 18
+_SHORT = ("requests", "tokens")
+"""Of these a deployment may declare a limit itself, by the minute."""
+
+
+def _fields() -> dict[bytes, tuple[str, int]]:
+    """By header, which limit it speaks of and what it says. Sources: the references of OpenAI
+    (whose names Azure and Groq share), Anthropic and Cerebras; Mistral's answers, in which three
+    generations of names are about."""
+    patterns = {
+        "requests": (
+            "x-ratelimit-{}-requests",
+            "x-ratelimit-{}-requests-minute",
+            "x-ratelimit-{}-req-minute",
+            "anthropic-ratelimit-requests-{}",
+        ),
+        "tokens": (
+            "x-ratelimit-{}-tokens",
+            "x-ratelimit-{}-tokens-minute",
+            "x-ratelimitbysize-{}-minute",
+            "ratelimitbysize-{}",
+            "anthropic-ratelimit-tokens-{}",
+        ),
+        "input tokens": ("anthropic-ratelimit-input-tokens-{}",),
+        "output tokens": ("anthropic-ratelimit-output-tokens-{}",),
+        "requests of the hour": ("x-ratelimit-{}-requests-hour",),
+        "requests of the day": ("x-ratelimit-{}-requests-day",),
+        "tokens of the hour": ("x-ratelimit-{}-tokens-hour",),
+        "tokens of the day": ("x-ratelimit-{}-tokens-day",),
+        "tokens of the month": ("x-ratelimitbysize-{}-month", "x-ratelimit-{}-tokens-month"),
+    }
+    return {
+        name.format(word).encode(): (limit, said)
+        for limit, names in patterns.items()
+        for name in names
+        for word, said in (("remaining", _LEFT), ("limit", _LIMIT), ("reset", _RESET))
+    }
+
+
+_FIELDS = _fields()
 
 
 class Allowance:
@@ -68,7 +97,7 @@ class Allowance:
 class Seen:
     """One deployment. Times in seconds, None before the first call."""
 
-    __slots__ = ("first_token", "in_flight", "requests", "tokens", "tokens_per_second")
+    __slots__ = ("first_token", "in_flight", "more", "requests", "tokens", "tokens_per_second")
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -76,6 +105,15 @@ class Seen:
         self.tokens_per_second: float | None = None
         self.requests = Allowance()
         self.tokens = Allowance()
+        self.more: dict[str, Allowance] | None = None
+        """By name, limits beside these that the provider has told of."""
+
+    def allowance(self, limit: str) -> Allowance:
+        if limit in _SHORT:
+            return self.requests if limit == "requests" else self.tokens
+        if self.more is None:
+            self.more = {}
+        return self.more.setdefault(limit, Allowance())
 
     def timed(self, first_token: float, rate: float | None) -> None:
         """Of a call that went well: seconds to its first token, and tokens a second after it."""
@@ -102,32 +140,50 @@ class Track:
         seen.requests.use(1, now)
         if tokens:
             seen.tokens.use(tokens, now)
+        if seen.more is not None:
+            for limit, allowance in seen.more.items():
+                allowance.use(_takes(limit, tokens, 0), now)
         return seen
 
     def answered(self, seen: Seen, headers: list[tuple[bytes, bytes]]) -> None:
         """Its answer has begun: reads what the provider says of its limits."""
-        for field, _ in headers:
-            if b"ratelimit" in field:
-                break
-        else:
+        told: dict[str, list[bytes | None]] | None = None
+        for field, value in headers:
+            if b"ratelimit" in field and (place := _FIELDS.get(field)) is not None:
+                limit, said = place
+                if told is None:
+                    told = {}
+                words = told.get(limit)
+                if words is None:
+                    words = told[limit] = [None, None, None]
+                if words[said] is None:
+                    words[said] = value
+        if told is None:
             return
-        fields, now = dict(headers), self.clock()
-        for name, allowance in (("requests", seen.requests), ("tokens", seen.tokens)):
-            left = _number(fields, _LEFT[name])
-            if left is not None:
-                limit = _number(fields, _LIMIT[name]) or left
-                said = next((fields[field] for field in _RESET[name] if field in fields), None)
-                allowance.told(left, limit, _reset(said), now)
+        now = self.clock()
+        for limit, (left, most, reset) in told.items():
+            number = _number(left)
+            if number is not None:
+                seen.allowance(limit).told(number, _number(most) or number, _reset(reset), now)
 
-    def exhausted(self, deployment: Deployment, tokens: int) -> bool:
-        """Whether a call of so many tokens would meet the provider's rate limit."""
+    def exhausted(self, deployment: Deployment, tokens: int, output: int = 0) -> bool:
+        """Whether a call of so many tokens, of which so many are its answer's, would meet the
+        provider's rate limit."""
         seen = self._seen.get(deployment.id)
         if seen is None:
             return False
         now = self.clock()
         requests, _ = seen.requests.left(deployment.requests_per_minute, now)
         left, _ = seen.tokens.left(deployment.tokens_per_minute, now)
-        return (requests is not None and requests < 1) or (left is not None and left < tokens)
+        if (requests is not None and requests < 1) or (left is not None and left < tokens):
+            return True
+        if seen.more is None:
+            return False
+        for limit, allowance in seen.more.items():
+            left, _ = allowance.left(None, now)
+            if left is not None and left < _takes(limit, tokens, output):
+                return True
+        return False
 
     def headroom(self, deployment: Deployment) -> float:
         """The share of its limits that is left, 0 to 1."""
@@ -135,21 +191,31 @@ class Track:
         if seen is None:
             return 1.0
         now = self.clock()
-        return min(
+        share = min(
             seen.requests.left(deployment.requests_per_minute, now)[1],
             seen.tokens.left(deployment.tokens_per_minute, now)[1],
         )
+        for allowance in (seen.more or {}).values():
+            share = min(share, allowance.left(None, now)[1])
+        return share
 
 
 def _smooth(before: float | None, now: float) -> float:
     return now if before is None else before + (now - before) * SMOOTHING
 
 
-def _number(fields: Mapping[bytes, bytes], names: tuple[bytes, ...]) -> int | None:
-    for name in names:
-        value = fields.get(name)
-        if value is not None and value.isdigit():
-            return int(value)
+def _takes(limit: str, tokens: int, output: int) -> int:
+    """How much of a limit a call takes."""
+    if limit.startswith("requests"):
+        return 1
+    if limit == "input tokens":
+        return tokens - output
+    return output if limit == "output tokens" else tokens
+
+
+def _number(value: bytes | None) -> int | None:
+    if value is not None and value.isdigit() and len(value) <= _DIGITS:
+        return int(value)
     return None
 
 
@@ -159,10 +225,12 @@ def _reset(value: bytes | None) -> float:
     if value is None:
         return 60.0
     text = value.decode("latin-1").strip()
-    try:
-        return min(float(text), _MOST_SECONDS)
-    except ValueError:
-        match = _SECONDS.fullmatch(text)
+    if not text.endswith("s"):
+        try:
+            return min(float(text), _MOST_SECONDS)
+        except ValueError:
+            pass
+    match = _SECONDS.fullmatch(text)
     if match is None and "T" in text:
         return _until(text)
     if match is None or not any(match.groups()):

@@ -297,6 +297,7 @@ def _routed() -> tuple[AIModel, ...]:
         model("falls-back", ("down", "any"), routing=Routing(fallbacks=("model-gpt",))),
         model("ruled", first, second, routing=RULES),
         *_explained(),
+        *_sized(),
         *_carried(),
         *_compared(),
         *_meant(),
@@ -327,6 +328,29 @@ def _explained() -> tuple[AIModel, ...]:
         _varied("short", first, second, context_tokens=100),
         model("by-rules", first, second, routing=Routing(rules=ruled)),
         model("nowhere", first, routing=Routing(regions=("EU", "US"), fallbacks=("model-gpt",))),
+    )
+
+
+def _sized() -> tuple[AIModel, ...]:
+    """Models whose deployments have room for 8,000 tokens, and a fallback for more."""
+    places = (("first", "small"), ("second", "smaller"))
+    routing = Routing(strategy=Priority(), fallbacks=("model-roomy",))
+    sized = model("sized", *places, routing=routing)
+    first, second = sized.deployments
+    first = replace(first, context_tokens=8000, priority=1)
+    second = replace(second, context_tokens=4000, priority=2)
+    roomy = model("roomy", ("second", "roomy-real"))
+    return (
+        replace(sized, deployments=(first, second)),
+        replace(
+            model("sized-alone", *places, routing=Routing(strategy=Priority())),
+            deployments=tuple(replace(one, id=f"alone-{one.id}") for one in (first, second)),
+        ),
+        replace(roomy, deployments=(replace(roomy.deployments[0], context_tokens=100_000),)),
+        *(
+            _varied(name, *places, priority=2, strategy=Priority())
+            for name in ("unsized", "meted", *(f"gone-{index}" for index in range(6)))
+        ),
     )
 
 

@@ -77,6 +77,65 @@ def test_a_fallback_is_asked_once_all_deployments_have_failed(web, both, platfor
     assert json.loads(first.last.body)["model"] == "gpt-real"
 
 
+LONG = {"message": "Too long.", "type": "invalid_request_error", "code": "context_length_exceeded"}
+
+
+def test_a_prompt_that_is_too_long_goes_on_to_whoever_has_room_for_more(web, both, platform):
+    first, second = both
+    first.says(json.dumps({"error": LONG}).encode(), status=400)
+    answer = ask(web, "sized")
+    assert answer.status_code == 200, answer.text
+    assert [json.loads(one.body)["model"] for one in second.asked] == ["roomy-real"]
+    event = platform.event(answer.headers["x-request-id"])
+    assert event.routed == (
+        "fallback of sized; the only deployment after Provider first 400 context_length_exceeded, "
+        "Provider second not asked (context of 4000 tokens)"
+    )
+    assert event.attempts == 2
+
+
+def test_it_is_passed_on_where_nobody_has_room_for_more(web, both, platform):
+    first, second = both
+    first.says(json.dumps({"error": LONG}).encode(), status=400)
+    for _ in range(2):
+        answer = ask(web, "sized-alone")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, LONG["code"])
+    assert (len(first.asked), len(second.asked)) == (2, 0), "and nobody rests for it"
+    assert platform.event(answer.headers["x-request-id"]).error_code == "provider_error"
+
+
+def test_whose_room_is_not_known_is_asked(web, both):
+    first, second = both
+    first.says(json.dumps({"error": LONG}).encode(), status=400)
+    assert ask(web, "unsized").status_code == 200
+    assert len(second.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "status", "error", "goes_on"),
+    [
+        (0, 404, {"message": "The model `m` does not exist.", "code": "model_not_found"}, True),
+        (1, 400, {"message": "The model 'm' does not exist.", "code": "model_not_found"}, True),
+        (2, 404, {"message": "The deployment does not exist.", "code": "DeploymentNotFound"}, True),
+        (3, 404, {"message": "model: claude-old", "type": "not_found_error"}, True),
+        (4, 404, {"message": "Item with id 'rs_1' not found.", "code": None}, False),
+        (5, 400, {"message": "The model takes no pictures.", "code": "invalid_value"}, False),
+    ],
+)
+def test_a_model_that_is_gone_makes_way_for_the_next(
+    web, both, platform, index, status, error, goes_on
+):
+    first, second = both
+    first.says(json.dumps({"error": error}).encode(), status=status)
+    answer = ask(web, f"gone-{index}")
+    assert answer.status_code == (200 if goes_on else status)
+    assert len(second.asked) == goes_on
+    routed = platform.event(answer.headers["x-request-id"]).routed
+    assert (f"after Provider first {status} model_not_found" in routed) == goes_on
+    second.says(json.dumps({"error": error}).encode(), status=status)
+    assert ask(web, f"gone-{index}").json()["error"]["message"] == error["message"]
+
+
 @pytest.mark.parametrize(
     ("text", "headers", "fields", "rule"),
     [
@@ -257,3 +316,68 @@ def test_anthropic_says_when_there_will_be_more(after, until):
     assert track.exhausted(deployment, 10) == bool(until)
     now[0] += 20
     assert not track.exhausted(deployment, 10)
+
+
+@pytest.mark.parametrize(
+    ("headers", "tokens", "output", "share"),
+    [
+        ({"anthropic-ratelimit-input-tokens-{}": (40, 80)}, 90, 49, 0.5),
+        ({"anthropic-ratelimit-output-tokens-{}": (10, 40)}, 90, 11, 0.25),
+        ({"x-ratelimit-{}-req-minute": (0, 5)}, 1, 0, 0.0),
+        ({"x-ratelimit-{}-tokens-minute": (50, 100)}, 51, 0, 0.5),
+        ({"x-ratelimitbysize-{}-minute": (50, 100)}, 51, 0, 0.5),
+        ({"x-ratelimitbysize-{}-month": (50, 100)}, 51, 0, 0.5),
+        ({"ratelimitbysize-{}": (50, 100)}, 51, 0, 0.5),
+        ({"x-ratelimit-{}-requests-day": (0, 100)}, 1, 0, 0.0),
+        ({"x-ratelimit-{}-requests": (9, 9), "x-ratelimit-{}-requests-day": (0, 9)}, 1, 0, 0.0),
+        ({"x-ratelimit-{}-requests": (0, 9), "x-ratelimit-{}-requests-day": (9, 9)}, 1, 0, 0.0),
+    ],
+)
+def test_each_providers_own_names_for_its_limits_are_read(headers, tokens, output, share):
+    now = [100.0]
+    track = Track(lambda: now[0])
+    deployment = Deployment("d", "p", "m")
+    told = []
+    for name, (left, most) in headers.items():
+        told += [
+            (name.format("remaining").encode(), b"%d" % left),
+            (name.format("limit").encode(), b"%d" % most),
+            (name.format("reset").encode(), b"11.382867097854614"),
+        ]
+    track.answered(track.began("d", 10), told)
+    assert track.exhausted(deployment, tokens, output)
+    assert track.headroom(deployment) == share
+    if tokens > 1:
+        assert not track.exhausted(deployment, tokens - 1, max(0, output - (output == 11)))
+    now[0] += 12
+    assert not track.exhausted(deployment, tokens, output)
+
+
+def test_the_days_limit_leaves_the_declared_one_alone():
+    track = Track(lambda: 100.0)
+    deployment = Deployment("d", "p", "m", requests_per_minute=2)
+    day = [(b"x-ratelimit-remaining-requests-day", b"2"), (b"x-ratelimit-limit-requests-day", b"9")]
+    track.answered(track.began("d", 10), day)
+    assert not track.exhausted(deployment, 10)
+    track.began("d", 10)
+    assert track.exhausted(deployment, 10), "two in this minute"
+    other = Deployment("d", "p", "m", requests_per_minute=9)
+    assert not track.exhausted(other, 10)
+    track.began("d", 10)
+    assert track.exhausted(other, 10), "and the day's last"
+
+
+def test_a_long_answer_goes_where_the_provider_has_output_left(web, both):
+    first, second = both
+    left = {"anthropic-ratelimit-output-tokens-remaining": "100"}
+    first.says(BODY, headers=left)
+    for most in (50, 50, 500):
+        assert ask(web, "meted", max_tokens=most).status_code == 200
+    assert (len(first.asked), len(second.asked)) == (2, 1)
+
+
+def test_what_is_no_number_says_nothing_of_a_limit():
+    track = Track()
+    for said in (b"", b"-1", b"many", b"9" * 5000):
+        track.answered(track.began("d", 1), [(b"x-ratelimit-remaining-requests-day", said)])
+    assert not track.exhausted(Deployment("d", "p", "m"), 10)

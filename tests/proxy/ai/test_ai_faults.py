@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from proxy.ai.formats import openai_faults
+
 HI = {"role": "user", "content": "Hi"}
 OPENAI = {"message": "Too long.", "type": "invalid_request_error", "param": "messages"}
 OPENAI |= {"code": "context_length_exceeded"}
@@ -89,3 +91,40 @@ def test_whoever_refuses_the_tenants_account_makes_way_for_the_next(
     told = ask(web, "chat", "both")
     assert told.status_code == (402 if status == 402 else 502)
     assert platform.event(told.headers["x-request-id"]).error_code
+
+
+TOO_LONG = {
+    "claude": {
+        "type": "invalid_request_error",
+        "message": "prompt is too long: 9 tokens > 8 maximum",
+    },
+    "gemini": {
+        "code": 400,
+        "status": "INVALID_ARGUMENT",
+        "message": "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "door"),
+    [
+        *(("claude", door) for door in DOORS if door != "messages"),
+        *(("gemini", door) for door in DOORS if door != "gemini"),
+    ],
+)
+def test_a_prompt_that_is_too_long_has_one_code_whoever_says_so(web, provider, model, door):
+    provider.says(json.dumps({"type": "error", "error": TOO_LONG[model]}).encode(), status=400)
+    told = ask(web, door, model)
+    assert told.status_code == 400
+    assert code_in(door, told.json()["error"]) == "context_length_exceeded"
+    assert told.json()["error"]["message"] == TOO_LONG[model]["message"]
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_code_of_the_providers_own_is_kept(status):
+    said = {"message": "maximum context length", "code": "invalid_value"}
+    for code, expected in (("invalid_value", "invalid_value"), ("3051", "context_length_exceeded")):
+        body = json.dumps({"error": said | {"code": code}}).encode()
+        fault = openai_faults.read_fault(status, {}, body)
+        assert fault.code == (code if status == 500 else expected)

@@ -8,6 +8,7 @@ import msgspec
 
 from proxy.ai.formats import sse
 from proxy.ai.formats.fields import encode
+from proxy.ai.formats.known import settle
 from proxy.ai.formats.retry import retry_after
 from proxy.ai.middle import Fault
 
@@ -20,11 +21,12 @@ def read_fault(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Faul
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         given = body.decode(errors="replace").strip()[:_LONGEST]
     message = given.get("message") if type(given) is dict else given
-    return Fault(
+    fault = Fault(
         status=status,
         message=message if message and type(message) is str else f"The provider answered {status}.",
         retry_after=retry_after(headers),
     )
+    return settle(fault)
 
 
 def write_fault(fault: Fault) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from proxy.ai.formats.converse.frames import frame
 from proxy.ai.formats.fields import encode
+from proxy.ai.formats.known import settle
 from proxy.ai.formats.retry import retry_after
 from proxy.ai.middle import Fault
 
@@ -41,13 +42,14 @@ def read_fault(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Faul
         kind = kind or (named.rpartition("#")[2] if type(named) is str else "")
     elif given is None:
         message = body.decode(errors="replace").strip()[:_LONGEST]
-    return Fault(
+    fault = Fault(
         status=status,
         message=message or f"The provider answered {status}.",
         kind=kind,
         code=kind,
         retry_after=retry_after(headers),
     )
+    return settle(fault)
 
 
 def of_exception(name: str, payload: bytes) -> Fault:

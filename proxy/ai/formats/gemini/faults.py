@@ -15,6 +15,7 @@ import msgspec
 
 from proxy.ai.formats import sse
 from proxy.ai.formats.fields import encode
+from proxy.ai.formats.known import settle
 from proxy.ai.formats.retry import retry_after
 from proxy.ai.middle import Fault
 
@@ -53,7 +54,7 @@ def read_fault(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Faul
         fault = Fault(status=status, message=text or f"The provider answered {status}.")
     hint = retry_after(headers)
     fault.retry_after = fault.retry_after if hint is None else hint
-    return fault
+    return settle(fault)
 
 
 def of_error(error: dict[str, Any], status: int = 0) -> Fault:

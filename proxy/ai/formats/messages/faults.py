@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from proxy.ai.formats.known import settle
 from proxy.ai.formats.retry import retry_after
 from proxy.ai.formats.sse import event
 from proxy.ai.middle import Fault
@@ -58,7 +59,7 @@ def read_fault(status: int, headers: Mapping[bytes, bytes], body: bytes) -> Faul
         value = body.decode("utf-8", "replace").strip()[:_SHOWN]
     fault = fault_in(value, status)
     fault.retry_after = retry_after(headers)
-    return fault
+    return settle(fault)
 
 
 def fault_in(value: Any, status: int = 0) -> Fault:
