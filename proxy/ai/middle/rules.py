@@ -62,6 +62,15 @@ _IN_PARTS = frozenset(
 )
 """Objects of which only some fields are left: a note names these."""
 
+_TOLD: Mapping[tuple[type, str], frozenset[str]] = {
+    (ToolResult, "gemini"): frozenset(("response",)),
+    (ToolResult, "converse"): frozenset(("status",)),
+    (Text, "converse"): frozenset(("json",)),
+    (Media, "messages"): frozenset(("source", "type", "content")),
+}
+"""What a part has in the words of the client's format for that format alone, while its other fields
+say it to all: a result's JSON, which is a text too, and documents in pieces."""
+
 
 class Notes:
     """What became of a call's parameters on its way to one provider.
@@ -208,6 +217,13 @@ def _note(name: str, value: Any, notes: Notes, rule: Rule = "drop") -> None:
 def _note_own(of: Tool | Message | Part, notes: Notes) -> None:
     if isinstance(of, Refusal | Foreign) or of.extra is None:
         return
-    for said in of.extra.values():
+    for format, said in of.extra.items():  # noqa: A001
+        told = _TOLD.get((type(of), format), frozenset())
+        if said.get("type") == "search_result":
+            notes.maps("search_result", "document")
+            told -= {"source"}  # Where it was found is told to nobody else.
+        elif "source" in said and "source" in told:
+            notes.maps("document.source", "text")
         for name, value in said.items():
-            _note(name, value, notes)
+            if name not in told:
+                _note(name, value, notes)

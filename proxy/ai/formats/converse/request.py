@@ -15,7 +15,9 @@ from proxy.ai.middle import (
     Request,
     Thinking,
     Tool,
+    ToolCall,
     ToolChoice,
+    ToolResult,
 )
 from proxy.ai.middle.rules import Notes, texts_only, unsaid
 
@@ -207,8 +209,11 @@ def _write_tools(request: Request, body: Block, notes: Notes) -> None:
     choice = request.tool_choice
     if choice is not None and choice.kind == "none":
         # Bedrock cannot be told to call none of its tools, so it is not told of them. Where calls
-        # were made before, it wants to know them.
-        notes.maps("tool_choice", "auto")
+        # were made before, it wants to know them, and might call them.
+        if not _calls_before(request):
+            notes.maps("tool_choice", "no tools")
+            return
+        notes.lacks("tool_choice", "refuse", only="auto, required or one (after calls)")
     elif choice is not None:
         kinds: dict[str, Block] = {
             "auto": {"auto": {}},
@@ -217,6 +222,11 @@ def _write_tools(request: Request, body: Block, notes: Notes) -> None:
         }
         config["toolChoice"] = kinds[choice.kind]
     body["toolConfig"] = config | request.extra.get("toolConfig", {})
+
+
+def _calls_before(request: Request) -> bool:
+    parts = [part for message in request.messages for part in message.parts]
+    return any(isinstance(part, ToolCall | ToolResult) for part in parts)
 
 
 def _write_output(request: Request, body: Block, notes: Notes) -> None:

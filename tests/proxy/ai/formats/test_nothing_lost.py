@@ -347,3 +347,55 @@ def test_thoughts_that_nobody_signed_are_not_told_to_claude_at_bedrock():
     body, notes = claude_at_bedrock(messages=said)
     assert "A greeting." not in json.dumps(body)
     assert notes.dropped == ["messages.thinking"]
+
+
+@pytest.mark.parametrize("target", ["chat", "messages", "converse", "cohere"])
+def test_a_result_that_is_told_as_text_is_not_called_dropped(target):
+    body, notes = tell("gemini", turned({"response": {"sky": "dry", "wind": 3}}), target)
+    assert "wind" in json.dumps(body)
+    assert "response" not in notes.dropped
+
+
+@pytest.mark.parametrize("target", ["chat", "messages", "gemini", "cohere"])
+def test_a_result_in_json_of_bedrocks_clients_is_not_called_dropped(target):
+    result = {"toolUseId": "t1", "content": [{"json": {"wind": 3}}], "status": "success"}
+    use = {"toolUseId": "t1", "name": "look", "input": {}}
+    said = [
+        {"role": "user", "content": [{"text": "Hi"}]},
+        {"role": "assistant", "content": [{"toolUse": use}]},
+        {"role": "user", "content": [{"toolResult": result}]},
+    ]
+    body, notes = tell("converse", {"messages": said}, target)
+    assert "wind" in json.dumps(body)
+    assert not {"json", "status"} & set(notes.dropped)
+
+
+@pytest.mark.parametrize("target", ["chat", "gemini", "converse"])
+def test_documents_in_pieces_are_mapped_and_only_where_one_was_found_is_dropped(target):
+    piece = {"type": "text", "text": "It is dry."}
+    _, notes = tell(
+        "messages",
+        messages({"type": "document", "source": {"type": "content", "content": [piece]}}),
+        target,
+    )
+    assert "document.source=text" in notes.mapped
+    assert not {"source", "type", "content"} & set(notes.dropped)
+    found = {"type": "search_result", "source": "https://e.test", "title": "Sky"}
+    _, notes = tell("messages", messages(found | {"content": [piece]}), target)
+    assert "search_result=document" in notes.mapped
+    assert "source" in notes.dropped
+    assert not {"type", "content"} & set(notes.dropped)
+
+
+def test_bedrock_is_not_told_of_tools_that_may_not_be_called():
+    asked = chat(tools=[{"type": "function", "function": {"name": "look"}}], tool_choice="none")
+    body, notes = tell("chat", asked, "converse")
+    assert "toolConfig" not in body
+    assert notes.mapped == ["tool_choice=no tools"]
+
+
+def test_bedrock_cannot_be_kept_from_tools_that_were_called_before():
+    asked = answered(USE) | {"tools": [LOOK], "tool_choice": {"type": "none"}}
+    with pytest.raises(ParameterUnsupported) as refused:
+        tell("messages", asked, "converse")
+    assert refused.value.param == "tool_choice"
