@@ -131,6 +131,8 @@ class Exchange:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cache_write_tokens: int | None = None
+    guessed: bool = False
+    """Tokens and cost are reckoned from what came of a stream that was cut off."""
     cost_micros: int | None = None
     currency: str = ""
     compared: ModelRuntime | None = None

@@ -139,6 +139,7 @@ def _account(
     exchange: Exchange, attempt: Attempt, carried: Carried | None, course: _Course
 ) -> None:
     if carried is None:
+        exchange.guessed = course.cut_off
         account(exchange, attempt.deployment, course.usage())
     else:
         carried.account()
@@ -156,9 +157,11 @@ class _Course:
 
     def usage(self) -> Usage | None:
         """As in ``proxy.ai.translate``: estimated where it was cut off before it was reported."""
-        if self.finish is not None or self.failed is not None:
-            return self._used.usage
-        return self._used.total(whole=False)
+        return self._used.total(whole=False) if self.cut_off else self._used.usage
+
+    @property
+    def cut_off(self) -> bool:
+        return self.finish is None and self.failed is None
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""

@@ -107,6 +107,7 @@ async def _stream(
         last = ours.write_stream_fault(_as_fault(error))
     finally:
         if carried is None:
+            exchange.guessed = course.cut_off
             account(exchange, attempt.deployment, course.usage())
         else:
             carried.account()
@@ -129,9 +130,11 @@ class Course:
 
     def usage(self) -> Usage | None:
         """As reported; estimated where the client left or the stream broke off before it was."""
-        if self.ended or self.fault is not None:
-            return self._used.usage
-        return self._used.total(whole=False)
+        return self._used.total(whole=False) if self.cut_off else self._used.usage
+
+    @property
+    def cut_off(self) -> bool:
+        return not self.ended and self.fault is None
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""

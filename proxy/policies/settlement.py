@@ -33,7 +33,8 @@ class Reservation:
         """Settles with what the provider reported.
 
         Where it answered and reported nothing, also because the client left in the middle,
-        the estimate stands. Where there was no answer, nothing was used.
+        the estimate stands: what came may be less than what is billed, such as thoughts that are
+        not shown. Where there was no answer, nothing was used.
         """
         limits, units = self.held.limits, self.held.units
         if not limits.closed or self.billed:
@@ -79,6 +80,8 @@ def _require_prices(limits: Limits, expected: Estimate) -> None:
 
 def _reported(item: Item, exchange: Exchange) -> int | None:
     """None where it is not known and the estimate stands."""
+    if item.money and exchange.guessed:
+        return None
     if item.measure == "tokens" and exchange.expected is None:
         if exchange.input_tokens is not None and exchange.output_tokens is not None:
             return exchange.input_tokens + exchange.output_tokens

@@ -24,7 +24,9 @@ def track(platform):
 @pytest.fixture
 def told(web, both, platform):
     """``told(model)``: what the record says, which the answer's head says of whom, too."""
-    platform.application.gateway.health.circuits.clear()
+    gateway = platform.application.gateway
+    gateway.health.circuits.clear()
+    gateway.track._seen.clear()
 
     def call(model, text="Say hello.", key=ALICE, **fields):
         answer = ask(web, model, text, {"authorization": f"Bearer {key}"}, **fields)
