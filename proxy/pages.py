@@ -16,6 +16,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from mmap import PAGESIZE
 from pathlib import Path
 from threading import Event
@@ -79,8 +80,6 @@ def enlarge(stop: Event) -> None:
 
     Of what is in them already nothing is done.
     """
-    advise = ctypes.CDLL(None).madvise
-    advise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for start, end in mapped(_MAPPINGS.read_text()):
         if used(start, end) < MOSTLY:
             continue
@@ -89,7 +88,7 @@ def enlarge(stop: Event) -> None:
                 return
             began = thread_time()
             # One that was given back meanwhile fails, and so may all where none are left.
-            advise(page, LARGE, _COLLAPSE)
+            _system().madvise(page, LARGE, _COLLAPSE)
             if thread_time() - began > REST_SECONDS / 10:
                 stop.wait(REST_SECONDS)
 
@@ -105,10 +104,18 @@ def mapped(mappings: str) -> Iterator[tuple[int, int]]:
 def used(start: int, end: int) -> float:
     """Of a mapping, what is in memory: only where that is nearly all is a large page worth it, so
     that memory hardly grows, which leaves out the stacks of threads. 0 where it is gone."""
-    pages = (end - start) // PAGESIZE
-    resident = (ctypes.c_ubyte * pages)()
-    look = ctypes.CDLL(None).mincore
-    look.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-    if look(start, end - start, resident) != 0:
+    resident = bytearray((end - start) // PAGESIZE)
+    first = ctypes.c_char.from_buffer(resident)
+    if _system().mincore(start, end - start, ctypes.byref(first)) != 0:
         return 0.0
-    return bytes(resident).count(1) / pages
+    return resident.count(1) / len(resident)
+
+
+@cache
+def _system() -> ctypes.CDLL:
+    """Once: each has types of its own, which only the cycle collector would take away again, as it
+    would a type for each length of an array."""
+    system = ctypes.CDLL(None)
+    system.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    system.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+    return system

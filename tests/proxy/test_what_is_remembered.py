@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ from proxy_servers import Call, Upstream, Valkey, answer, tenant
 from contract import keys, snapshot
 from contract.policies import Limit
 from contract.snapshot import Retries
+from proxy import pages
 from proxy.asgi import AsgiCall
 from proxy.errors import UpstreamBroken
 from proxy.exchange import Exchange, RequestHead
@@ -188,6 +190,13 @@ async def test_a_clients_connection_is_freed_when_it_is_closed(reads: list[bytes
         await settle()
         del connection
     assert not {"Protocol", "HttpRequestParser", "Call", "Task"} & left.keys()
+
+
+def test_looking_for_large_pages_leaves_nothing() -> None:
+    pages.enlarge(Event())
+    with left_to_the_collector() as left:
+        pages.enlarge(Event())
+    assert not left
 
 
 @pytest.mark.parametrize("what", ["answered", "cut short", "silent"])
