@@ -16,6 +16,7 @@ from typing import Any
 
 from contract.secrets import Sealer, Signer
 from proxy.ai.batches.shelf import Shelf
+from proxy.ai.news import News
 from proxy.errors import ClientGone, GatewayOverloaded
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
@@ -199,6 +200,8 @@ class Application:
         self._stack.callback(shelf.close)
         self._stack.callback(self.gateway.close)
         self._watch_targets(self.gateway)
+        news = News(self.gateway.track, settings.redis_url)
+        self._stack.push_async_callback(news.close)
         await observer.start(self.gateway, self.sweeper(asyncio.get_running_loop()))
         self._stack.push_async_callback(observer.close)
         _spare_collector()

@@ -364,7 +364,9 @@ class TenantRuntime:
             provider.id: ProviderRuntime(provider, credential(provider, self.id, sealer))
             for provider in snapshot.providers
         }
-        self.models_by_id = {m.id: ModelRuntime(m, self.providers) for m in snapshot.models}
+        self.models_by_id = {
+            model.id: ModelRuntime(model, self.providers, self.id) for model in snapshot.models
+        }
         find_meanings(self.models_by_id)
         self.models = {model.name: model for model in self.models_by_id.values()}
         self.apis: dict[str, ApiRuntime] = {}

@@ -20,6 +20,9 @@ SNAPSHOT_CHANNEL = "hubpo:snapshots:changed"
 USAGE_STREAM = "hubpo:usage"
 """Stream of usage events; field ``e`` holds one encoded ``UsageEvent``."""
 
+PROVIDER_LIMITS_CHANNEL = "hubpo:provider-limits"
+"""Published by a gateway worker: what providers have told it of limits, see ``proxy.ai.news``."""
+
 API_KEY_PREFIX = "hub_"
 
 

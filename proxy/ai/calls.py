@@ -3,15 +3,16 @@
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
 first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer has the
 model makes way for the next. So does one whose context is too small, for those that are not known
-to have as little. The last failure is passed on. A deployment that cannot be reached several times
-in a row is left out for a while, and after a 429 or 5xx it is used last, for as long as the
-provider says.
+to have as little. One whose rate limits would refuse the call is not asked. The last failure is
+passed on. A deployment that cannot be reached several times in a row is left out for a while, and
+after a 429 or 5xx it is used last, for as long as the provider says.
 """
 
 from __future__ import annotations
 
 from asyncio import get_running_loop
 from collections.abc import Iterable, Iterator
+from math import inf
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ import msgspec
 
 from contract.snapshot import Breaker
 from contract.usage import LONGEST_ROUTED
-from proxy.ai import choose, sending
+from proxy.ai import choose, declared, reasons, sending
 from proxy.ai.cost import cost_micros, saved_micros, sum_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
     FormatUnsupported,
     ModelUnavailable,
     ParameterUnsupported,
+    ProviderLimitReached,
     ProviderRefused,
     ProviderRejectedCredentials,
     ProviderSignInFailed,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from proxy.ai.track import Seen
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
+    from proxy.limits import Held
     from proxy.runtime import DeploymentRuntime, ModelRuntime, TenantRuntime
     from proxy.upstream.pool import Response
 
@@ -67,7 +70,7 @@ class Attempt:
     """The answer that is passed on, who gave it, and what it was asked. ``began`` is
     ``perf_counter`` when it was sent; ``close`` it in any case."""
 
-    __slots__ = ("_seen", "began", "body", "deployment", "fault", "response", "told")
+    __slots__ = ("_seen", "began", "body", "deployment", "fault", "holds", "response", "told")
 
     def __init__(
         self,
@@ -86,16 +89,30 @@ class Attempt:
         """Of an answer with an error status, all of it."""
         self.fault: Fault | None = None
         """What the provider said in a stream in place of an answer."""
+        self.holds: tuple[Held, Exchange] | None = None
+        """Of the limits that the deployment declares, and whose call it is."""
 
     def close(self) -> None:
         self.response.close()
         self._seen.in_flight -= 1
+        if self.holds is not None:
+            self._settle(*self.holds)
+
+    def _settle(self, held: Held, exchange: Exchange) -> None:
+        """The estimate stands where nothing was reported. Whoever carried a stream on is put down
+        for both."""
+        if self.fault is not None or self.response.status >= BAD_REQUEST:
+            declared.settle(held, 0)
+        elif exchange.input_tokens is None or exchange.guessed:
+            declared.settle(held, held.units[-1])
+        else:
+            declared.settle(held, exchange.input_tokens + (exchange.output_tokens or 0))
 
     def hand_over(self, to: Attempt) -> None:
         """It broke off: from here on it is the other one, which is not to be closed itself."""
         self.close()
         self._seen, self.response, self.deployment = to._seen, to.response, to.deployment
-        self.told, self.began = to.told, to.began
+        self.told, self.began, self.holds = to.told, to.began, to.holds
 
     def timed(self, first_token: float, output_tokens: int | None) -> None:
         """It went well. ``first_token``: ``perf_counter`` at the answer's first piece, which came
@@ -112,8 +129,9 @@ async def call(
 ) -> Attempt:
     """The response of the deployment that answered, perhaps with an error status.
 
-    Raises ModelUnavailable, ProviderRejectedCredentials, ProviderRefused, what ``asking.tell``
-    raises where no deployment can be told, and what the pool raises. The caller closes it.
+    Raises ModelUnavailable, ProviderLimitReached, ProviderRejectedCredentials, ProviderRefused,
+    what ``asking.tell`` raises where no deployment can be told, and what the pool raises. The
+    caller closes it.
     """
     exchange.model_id = model.id
     exchange.model = model.name
@@ -169,19 +187,31 @@ async def first_of(
     failure: GatewayError | None = None
     attempt: Attempt | None = None
     passed: list[str] = []
-    too_small = 0
+    too_small, soonest = 0, inf
     for candidate in candidates:
         deployment = candidate.deployment
         if too_small and 0 < (deployment.deployment.context_tokens or 0) <= too_small:
             passed.append(_too_small(deployment))
             continue
+        held: Held | None = None
+        if candidate.wait or deployment.limits is not None:
+            held, wait = await _room(gateway, candidate, asking)
+            if wait:
+                soonest = min(soonest, wait)
+                passed.append(f"{deployment.provider.provider.name} not asked ({reasons.SPENT})")
+                if weighed is not None:
+                    await weighed.fallbacks()
+                continue
         if attempt is not None:
             attempt.close()
             attempt = None
         _enter(exchange, candidate, passed)
         asking.mode = candidate.model.model.routing.unsupported
         try:
-            attempt = await _attempt(exchange, gateway, deployment, asking)
+            if held is None:
+                attempt = await _attempt(exchange, gateway, deployment, asking)
+            else:
+                attempt = await _metered(exchange, gateway, deployment, asking, held)
         except (ConnectFailed, AddressForbidden, UpstreamBroken, AnswerUnreadable) as error:
             gateway.health.failed(deployment.id, BREAKER, owner)
             failure = error
@@ -215,6 +245,10 @@ async def first_of(
         if weighed is not None:
             await weighed.fallbacks()
     if attempt is None:
+        if failure is None and soonest < inf:
+            exchange.routed = ", ".join(passed)[:LONGEST_ROUTED]
+            _tell_route(exchange, "nobody")
+            raise ProviderLimitReached(soonest)
         raise failure or ModelUnavailable
     return attempt
 
@@ -238,10 +272,45 @@ def _enter(exchange: Exchange, candidate: Candidate, passed: list[str]) -> None:
     exchange.routed = (why + candidate.over)[:LONGEST_ROUTED]
     if EXPLAIN in exchange.headers:
         provider = candidate.deployment.provider.provider.name
-        where = f"{provider} ({candidate.deployment.deployment.model}): {exchange.routed}"
+        _tell_route(exchange, f"{provider} ({candidate.deployment.deployment.model})")
+
+
+def _tell_route(exchange: Exchange, where: str) -> None:
+    """In the answer's head, to who asks for it."""
+    if EXPLAIN in exchange.headers:
+        where = f"{where}: {exchange.routed}"
         told = where.encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
         others = [pair for pair in exchange.added_headers or [] if pair[0] != b"x-hubpo-route"]
         exchange.added_headers = [*others, (b"x-hubpo-route", told)]
+
+
+async def _room(
+    gateway: Gateway, candidate: Candidate, asking: Asking
+) -> tuple[Held | None, float]:
+    """As ``declared.take``. Counting tokens is no part of a provider's limits on its answers."""
+    if asking.door.operation == "count":
+        return None, 0.0
+    if candidate.wait:
+        return None, candidate.wait
+    return await declared.take(gateway, candidate.deployment, asking.tokens)
+
+
+async def _metered(
+    exchange: Exchange,
+    gateway: Gateway,
+    deployment: DeploymentRuntime,
+    asking: Asking,
+    held: Held,
+) -> Attempt:
+    """``_attempt`` of a call that holds a part of the deployment's limits."""
+    try:
+        attempt = await _attempt(exchange, gateway, deployment, asking)
+    except BaseException as error:
+        sent = getattr(error, "sent", not isinstance(error, GatewayError))
+        declared.settle(held, held.units[-1] if sent else 0)
+        raise
+    attempt.holds = held, exchange
+    return attempt
 
 
 async def _attempt(
@@ -255,7 +324,7 @@ async def _attempt(
         await to.ready(to)
     told = asking.tell(exchange, deployment)
     began = perf_counter_ns()
-    seen = gateway.track.began(deployment.id, asking.tokens)
+    seen = gateway.track.began(deployment.key, asking.tokens)
     response = None
     try:
         lane = pool.lane(to.target, True, tenant.private_ok, MAX_CONNECTIONS, MAX_WAITING)
@@ -263,7 +332,7 @@ async def _attempt(
         until = 0.0 if timeouts.total is None else get_running_loop().time() + timeouts.total
         response = await pool.call(lane, "POST", head, told.body, None, timeouts, until, exchange)
         attempt = Attempt(response, deployment, told, seen, began / 1e9)
-        gateway.track.answered(seen, response.headers)
+        gateway.track.answered(seen, response.headers, refused=response.status == 429)
         if response.status >= 400:
             attempt.body = await response.read(ERROR_LIMIT)
         elif asking.stream:

@@ -3,13 +3,13 @@
 A model's rules come first: the first that holds names some of its deployments, or another model.
 Of these, those that cannot serve the call are left out: other regions, too little context,
 abilities that they lack. The model's strategy puts the rest in order; what its provider's rate
-limits would refuse goes to the end. When all have failed, the model's fallbacks are gone through
-in the same way.
+limits would refuse, as far as it has told, comes last and is not asked. When all have failed, the
+model's fallbacks are gone through in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from contract import routing
@@ -30,17 +30,17 @@ MOST_MODELS = 8
 """Models that one call may come to through rules and fallbacks."""
 _GENERATES = ("chat", "count")
 """Operations whose requests say what a model is to answer: counting goes where that would."""
-_SPENT = f" ({reasons.SPENT})"
 
 
 class Candidate(NamedTuple):
     """``why``, and what was passed over for it (``over``), are told in the usage record and, on
-    request, in the answer's head."""
+    request, in the answer's head. ``wait``: it is not to be asked for so many seconds."""
 
     model: ModelRuntime
     deployment: DeploymentRuntime
     why: str
     over: str = ""
+    wait: float = 0.0
 
 
 class Wants:
@@ -124,32 +124,35 @@ def candidates(
         return _chosen(exchange, gateway, model, asking, wants)
     if len(model.order) == 1 and not gateway.health.circuits:
         only = model.order[0]
-        return (Candidate(model, only, only.turn, only.over),)
+        if only.key not in gateway.track.low:
+            return (Candidate(model, only, only.turn, only.over),)
     return _plain(gateway, model, asking)
 
 
 def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Candidate]:
     """By weight: the commonest, and so the shortest."""
     tried: list[str] = []
-    spent: list[DeploymentRuntime] = []
-    several, output = len(model.deployments) > 1, 0
-    if several:
+    spent: dict[DeploymentRuntime, float] = {}
+    several, track, output = len(model.deployments) > 1, gateway.track, 0
+    if several or track.low:
         estimate = _estimate(asking)
         asking.tokens, output = estimate.tokens, estimate.output_tokens
     while (deployment := gateway.balance.pick(model.id, model.order, tried)) is not None:
         tried.append(deployment.id)
-        if several and gateway.track.exhausted(deployment.deployment, asking.tokens, output):
-            spent.append(deployment)
+        if wait := track.wait(deployment.key, asking.tokens, output):
+            spent[deployment] = wait
         else:
             over = _not_now(gateway, model, tried, spent) if several else ""
             yield Candidate(model, deployment, deployment.turn, over)
-    for position, deployment in enumerate(spent, start=1):
-        over = _not_now(gateway, model, tried, spent[position:])
-        yield Candidate(model, deployment, deployment.turn + _SPENT, over)
+    for deployment, wait in spent.items():
+        yield Candidate(model, deployment, reasons.SPENT, wait=wait)
 
 
 def _not_now(
-    gateway: Gateway, model: ModelRuntime, tried: list[str], spent: list[DeploymentRuntime]
+    gateway: Gateway,
+    model: ModelRuntime,
+    tried: list[str],
+    spent: Collection[DeploymentRuntime],
 ) -> str:
     """What was passed over for the last of ``tried``, where turns are taken by weight."""
     if len(tried) == 1 and not gateway.health.circuits:
@@ -197,8 +200,12 @@ def _chosen(
                 continue
             how += "; "
         fit, unfit = _split(current, rule, wants)
-        for deployment, reason, over in _ordered(gateway, current, fit, unfit, wants):
+        waits = _waits(gateway, fit, wants.estimate)
+        for deployment, reason, over in _ordered(gateway, current, fit, unfit, waits, wants):
             yield Candidate(current, deployment, f"{wants.note}{how}{reason}", over + missed)
+        for deployment in fit:
+            if deployment.id in waits:
+                yield Candidate(current, deployment, reasons.SPENT, wait=waits[deployment.id])
         why = f"fallback of {current.name}; "
         if not fit and unfit:
             why = f"fallback of {current.name}, of which none fits{_told(current, unfit)}; "
@@ -397,35 +404,46 @@ def _told(model: ModelRuntime, unfit: Mapping[str, str]) -> str:
     return f" ({reasons.listed(told)})"
 
 
+def _waits(
+    gateway: Gateway, fit: Iterable[DeploymentRuntime], estimate: Estimate
+) -> dict[str, float]:
+    """By id, of those that take calls and whose provider's limits would refuse this one now:
+    seconds until they may not."""
+    found = {}
+    for one in fit:
+        wait = gateway.track.wait(one.key, estimate.tokens, estimate.output_tokens)
+        if wait and one.weight and gateway.health.healthy(one.id):
+            found[one.id] = wait
+    return found
+
+
 def _ordered(
     gateway: Gateway,
     model: ModelRuntime,
     fit: list[DeploymentRuntime],
     unfit: Mapping[str, str],
+    waits: Mapping[str, float],
     wants: Wants,
 ) -> Iterator[tuple[DeploymentRuntime, str, str]]:
-    """Each with why it is asked, and what is passed over for it."""
+    """Those that need not wait, each with why it is asked, and what is passed over for it."""
     if not fit:
         return
     order, reason, figure = ordered(fit, gateway, model, wants.estimate)
-    tokens, output, track = wants.estimate.tokens, wants.estimate.output_tokens, gateway.track
-    spent = [one for one in order if track.exhausted(one.deployment, tokens, output)]
-    ready = [one for one in order if one not in spent] if spent else order
+    ready = [one for one in order if one.id not in waits] if waits else order
 
     def because(one: DeploymentRuntime) -> str:
         if one.id in unfit:
             return unfit[one.id]
         if not one.weight:
             return "weight 0"
-        used_up = f", {reasons.SPENT}" if one in spent else ""
+        used_up = f", {reasons.SPENT}" if one.id in waits else ""
         return figure(one) + used_up + reasons.ill(one, gateway.health)
 
     tried: list[str] = []
-    for group, note in ((ready, ""), (spent, _SPENT)):
-        while (deployment := gateway.balance.first(group, tried)) is not None:
-            tried.append(deployment.id)
-            why = f"{reason}{figure(deployment)}"
-            if len(fit) == 1:
-                why = reasons.ONLY_FIT if unfit else reasons.ONLY
-            left = [one for one in model.deployments if one.id not in tried]
-            yield deployment, why + note, reasons.passed_over(left, because)
+    while (deployment := gateway.balance.first(ready, tried)) is not None:
+        tried.append(deployment.id)
+        why = f"{reason}{figure(deployment)}"
+        if len(fit) == 1:
+            why = reasons.ONLY_FIT if unfit else reasons.ONLY
+        left = [one for one in model.deployments if one.id not in tried]
+        yield deployment, why, reasons.passed_over(left, because)

@@ -10,11 +10,12 @@ from math import hypot, isfinite
 from typing import TYPE_CHECKING
 
 from contract.snapshot import Breaker
-from proxy.ai import estimate, sending
+from proxy.ai import declared, estimate, sending
 from proxy.ai.asking import Told
 from proxy.ai.errors import (
     AnswerUnreadable,
     FormatUnsupported,
+    ProviderLimitReached,
     ProviderRefused,
     ProviderRejectedCredentials,
 )
@@ -45,8 +46,31 @@ async def embed(
 ) -> tuple[Vectors, Usage]:
     """The vectors of texts, each of length 1. Where the provider does not say what it has counted
     that is estimated. Raises GatewayErrors."""
-    health = gateway.health
     told = _told(deployment, texts)
+    tokens = estimate.input_tokens(told.body)
+    held, wait = None, gateway.track.wait(deployment.key, tokens)
+    if not wait:
+        held, wait = await declared.take(gateway, deployment, tokens)
+    if wait:
+        raise ProviderLimitReached(wait)
+    used = 0
+    try:
+        vectors, usage = await _embedded(gateway, tenant, deployment, told, texts)
+        used = usage.input_tokens or 0
+    finally:
+        if held is not None:
+            declared.settle(held, used)
+    return vectors, usage
+
+
+async def _embedded(
+    gateway: Gateway,
+    tenant: TenantRuntime,
+    deployment: DeploymentRuntime,
+    told: Told,
+    texts: tuple[str, ...],
+) -> tuple[Vectors, Usage]:
+    health = gateway.health
     try:
         answer = await _answer(gateway, tenant, deployment, told)
         vectors = [_unit(vector) for vector in answer.vectors]
@@ -85,14 +109,15 @@ async def _answer(
     provider = deployment.provider.provider
     if to.ready is not None:
         await to.ready(to)
-    seen = gateway.track.began(deployment.id, estimate.input_tokens(told.body))
+    seen = gateway.track.began(deployment.key, estimate.input_tokens(told.body))
     response: Response | None = None
     try:
         lane = pool.lane(to.target, True, tenant.private_ok, MAX_CONNECTIONS, MAX_WAITING)
         head = sending.own_head(deployment, "embeddings", told, lane.host)
         response = await pool.call(lane, "POST", head, told.body, None, provider.timeouts)
-        gateway.track.answered(seen, response.headers)
-        status, body = response.status, await response.read(ANSWER_LIMIT)
+        status = response.status
+        gateway.track.answered(seen, response.headers, refused=status == 429)
+        body = await response.read(ANSWER_LIMIT)
         if status in (401, 403):
             raise ProviderRejectedCredentials(provider.name, status)
         if not 200 <= status < 300:

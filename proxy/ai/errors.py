@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from proxy.errors import GatewayError, UpstreamError
 
 
@@ -104,6 +106,23 @@ class ProviderBusy(ProviderRefused):
     code = "provider_rate_limited"
     title = "Provider rate limited"
     sentence = "The AI provider's rate limit is used up. Try again later."
+
+
+class ProviderLimitReached(UpstreamError):
+    """No provider was asked: each would have refused the call. ``seconds`` until one may not."""
+
+    status = 429
+    code = "provider_limit_reached"
+    title = "Provider limit reached"
+    sent = False
+
+    def __init__(self, seconds: float) -> None:
+        whole = max(1, ceil(seconds))
+        super().__init__(
+            "The rate limits of the AI providers that serve this model are used up. "
+            f"Try again in {whole} s.",
+            [(b"retry-after", b"%d" % whole)],
+        )
 
 
 class OutputInvalid(UpstreamError):

@@ -11,6 +11,7 @@ from contract.secrets import Sealer, SealError, provider_context
 from contract.snapshot import AIModel, Deployment, Prices, Provider
 from proxy.ai import reasons
 from proxy.ai.compiled import Destination
+from proxy.ai.declared import limits_of
 from proxy.ai.strategies import turns
 from proxy.balance import sequence
 
@@ -31,12 +32,14 @@ class ProviderRuntime:
 
 class DeploymentRuntime:
     """``turn`` and ``over``: what is said of it where turns are taken by weight, and of what is
-    passed over for it then."""
+    passed over for it then. ``key``: its name over all tenants; ``limits``: what it declares."""
 
-    __slots__ = ("deployment", "id", "over", "provider", "turn", "weight")
+    __slots__ = ("deployment", "id", "key", "limits", "over", "provider", "turn", "weight")
 
-    def __init__(self, deployment: Deployment, provider: ProviderRuntime) -> None:
+    def __init__(self, deployment: Deployment, provider: ProviderRuntime, tenant_id: str) -> None:
         self.id = deployment.id
+        self.key = f"{tenant_id}:{deployment.id}"
+        self.limits = limits_of(tenant_id, deployment)
         self.weight = deployment.weight
         self.deployment = deployment
         self.provider = provider
@@ -64,12 +67,15 @@ class ModelRuntime:
 
     __slots__ = ("deployments", "id", "means", "model", "name", "order", "plain", "watched")
 
-    def __init__(self, model: AIModel, providers: dict[str, ProviderRuntime]) -> None:
+    def __init__(
+        self, model: AIModel, providers: dict[str, ProviderRuntime], tenant_id: str
+    ) -> None:
         self.id = model.id
         self.name = model.name
         self.model = model
         self.deployments = tuple(
-            DeploymentRuntime(item, providers[item.provider_id]) for item in model.deployments
+            DeploymentRuntime(item, providers[item.provider_id], tenant_id)
+            for item in model.deployments
         )
         if len(self.deployments) > 1:
             self._tell_turns()

@@ -104,13 +104,13 @@ def _lowest_latency(
 
     def seconds(one: DeploymentRuntime) -> float:
         """What has not been seen yet is tried at once."""
-        seen = track.of(one.id)
+        seen = track.of(one.key)
         if first:
             return seen.first_token or 0.0
         return 1 / seen.tokens_per_second if seen.tokens_per_second else 0.0
 
     def figure(one: DeploymentRuntime) -> str:
-        seen = track.of(one.id)
+        seen = track.of(one.key)
         if first and seen.first_token is not None:
             return f"first token in {seen.first_token * 1000:.0f} ms"
         if not first and seen.tokens_per_second is not None:
@@ -136,8 +136,8 @@ def _least_busy(
 ) -> Ordered:
     track = gateway.track
     order = _in_turn(fit, gateway, model)
-    order.sort(key=lambda one: track.of(one.id).in_flight / one.weight)
-    return Ordered(order, "least busy: ", lambda one: f"{track.of(one.id).in_flight} under way")
+    order.sort(key=lambda one: track.of(one.key).in_flight / one.weight)
+    return Ordered(order, "least busy: ", lambda one: f"{track.of(one.key).in_flight} under way")
 
 
 def _headroom(
@@ -149,8 +149,8 @@ def _headroom(
 ) -> Ordered:
     track = gateway.track
     order = _in_turn(fit, gateway, model)
-    order.sort(key=lambda one: -track.headroom(one.deployment))
-    return Ordered(order, "headroom: ", lambda one: f"{track.headroom(one.deployment):.0%} left")
+    order.sort(key=lambda one: -track.headroom(one.key))
+    return Ordered(order, "headroom: ", lambda one: f"{track.headroom(one.key):.0%} left")
 
 
 _STRATEGIES: dict[type, Callable[..., Ordered]] = {

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from ai_cast import ALICE
 
-from contract.snapshot import Deployment
 from proxy.ai import traits
 from proxy.ai.middle import Message, Request, Text
 from proxy.ai.track import Track
@@ -169,7 +168,7 @@ def test_only_deployments_of_the_regions_are_asked(web, both):
     assert (len(first.asked), len(second.asked)) == (0, 3)
 
 
-def test_a_provider_that_says_nothing_is_left_is_asked_last(web, both):
+def test_a_provider_that_says_nothing_is_left_is_not_asked(web, both):
     first, second = both
     first.says(
         BODY, headers={"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
@@ -180,17 +179,20 @@ def test_a_provider_that_says_nothing_is_left_is_asked_last(web, both):
     assert len(second.asked) == 3
 
 
-def test_it_is_asked_last_too_where_deployments_take_turns(web, both, platform):
+def test_it_is_not_asked_either_where_deployments_take_turns(web, both, platform):
     first, second = both
     left = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "20s"}
     first.says(BODY, headers=left)
     answers = [ask(web, "turns") for _ in range(5)]
     assert (len(first.asked), len(second.asked)) == (1, 4)
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert (
+        "weighted: 1 of 2 turns; passed over: Provider first dear (its rate limit is used up)"
+    ) in {platform.event(answer.headers["x-request-id"]).routed for answer in answers}
     second.says(BODY, headers=left)
-    answers += [ask(web, "turns") for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [200] * 7
-    routed = platform.event(answers[-1].headers["x-request-id"]).routed
-    assert routed.startswith("weighted: 1 of 2 turns (its rate limit is used up); passed over: ")
+    answers = [ask(web, "turns") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert (len(first.asked), len(second.asked)) == (1, 5)
 
 
 def test_what_a_deployment_cannot_do_it_is_not_asked_for(web, both):
@@ -273,36 +275,84 @@ def test_languages_are_told_by_script_and_common_words(text, language):
     assert traits.language(text) == language
 
 
-def test_the_provider_is_believed_while_its_word_is_fresh():
+def tokens_left(left, reset=b"1m30s"):
+    return [
+        (b"x-ratelimit-remaining-tokens", b"%d" % left),
+        (b"x-ratelimit-limit-tokens", b"100"),
+        (b"x-ratelimit-reset-tokens", reset),
+    ]
+
+
+def test_the_provider_is_believed_until_it_has_all_again():
     now = [100.0]
     track = Track(lambda: now[0])
-    deployment = Deployment("d", "p", "m", requests_per_minute=2)
-    assert not track.exhausted(deployment, 10)
-    track.began("d", 10)
     seen = track.began("d", 10)
-    assert track.exhausted(deployment, 10)
+    assert track.wait("d", 10**9) == 0
+    track.answered(seen, tokens_left(10))
+    assert track.wait("d", 10) == 0
+    assert track.wait("d", 11) == pytest.approx(1), "a token comes back in each second"
+    assert track.headroom("d") == 0.1
+    now[0] += 30
+    assert track.wait("d", 40) == 0
+    track.began("d", 40)
+    assert track.wait("d", 40) == pytest.approx(40)
     now[0] += 61
-    assert not track.exhausted(deployment, 10)
-    track.answered(
-        seen,
-        [
-            (b"x-ratelimit-remaining-tokens", b"50"),
-            (b"x-ratelimit-limit-tokens", b"100"),
-            (b"x-ratelimit-reset-tokens", b"1m30s"),
-        ],
-    )
-    assert track.exhausted(deployment, 51)
-    assert not track.exhausted(deployment, 50)
-    assert track.headroom(deployment) == 0.5
-    now[0] += 91
-    assert not track.exhausted(deployment, 51)
+    assert (track.wait("d", 10**9), track.headroom("d")) == (0, 1)
 
 
-@pytest.mark.parametrize(("after", "until"), [(600, 590), (-5, 0)])
-def test_anthropic_says_when_there_will_be_more(after, until):
+def test_what_exceeds_the_whole_limit_needs_all_of_it():
     now = [100.0]
     track = Track(lambda: now[0])
-    deployment = Deployment("d", "p", "m")
+    track.answered(track.began("d", 10), tokens_left(99))
+    assert track.wait("d", 101) == pytest.approx(90)
+    track.answered(track.began("d", 10), tokens_left(100))
+    assert track.wait("d", 101) == 0
+
+
+def test_after_a_refusal_nothing_is_expected_before_the_provider_says_so():
+    now = [100.0]
+    track = Track(lambda: now[0])
+    seen = track.began("d", 10)
+    track.answered(seen, tokens_left(10), refused=True)
+    assert track.wait("d", 11) == 90
+    track.answered(seen, [*tokens_left(10), (b"retry-after", b"3")], refused=True)
+    assert track.wait("d", 11) == 3
+    now[0] += 3
+    assert track.wait("d", 11) == 0
+
+
+def test_one_is_low_where_less_than_half_is_left():
+    now = [100.0]
+    track = Track(lambda: now[0])
+    seen = track.began("d", 10)
+    track.answered(seen, tokens_left(50))
+    assert not track.low
+    assert not track.news
+    track.began("d", 10)
+    assert list(track.low) == ["d"]
+    track.answered(seen, tokens_left(45))
+    assert [word.left for word in track.news["d"]] == [45]
+    track.answered(seen, tokens_left(70))
+    assert not track.low
+    assert [word.left for word in track.news["d"]] == [70], "others are told of that, too"
+
+
+def test_ones_own_fresh_word_goes_before_anothers():
+    now = [100.0]
+    track, other = Track(lambda: now[0]), Track(lambda: now[0])
+    other.answered(other.began("d", 10), tokens_left(0))
+    track.answered(track.began("d", 10), tokens_left(90))
+    track.heard("d", other.news["d"])
+    assert track.wait("d", 80) == 0
+    now[0] += 0.25
+    track.heard("d", other.news["d"])
+    assert track.wait("d", 80) > 60
+    assert track.wait("e", 80) == 0
+
+
+@pytest.mark.parametrize(("after", "wait"), [(600, 12), (-5, 0)])
+def test_anthropic_says_when_there_will_be_more(after, wait):
+    track = Track(lambda: 100.0)
     reset = (datetime.now(UTC) + timedelta(seconds=after)).strftime("%Y-%m-%dT%H:%M:%SZ")
     track.answered(
         track.began("d", 10),
@@ -312,10 +362,7 @@ def test_anthropic_says_when_there_will_be_more(after, until):
             (b"anthropic-ratelimit-requests-reset", reset.encode()),
         ],
     )
-    now[0] += until
-    assert track.exhausted(deployment, 10) == bool(until)
-    now[0] += 20
-    assert not track.exhausted(deployment, 10)
+    assert track.wait("d", 10) == pytest.approx(wait, abs=0.1), "50 come back in 600 s"
 
 
 @pytest.mark.parametrize(
@@ -336,7 +383,6 @@ def test_anthropic_says_when_there_will_be_more(after, until):
 def test_each_providers_own_names_for_its_limits_are_read(headers, tokens, output, share):
     now = [100.0]
     track = Track(lambda: now[0])
-    deployment = Deployment("d", "p", "m")
     told = []
     for name, (left, most) in headers.items():
         told += [
@@ -345,26 +391,25 @@ def test_each_providers_own_names_for_its_limits_are_read(headers, tokens, outpu
             (name.format("reset").encode(), b"11.382867097854614"),
         ]
     track.answered(track.began("d", 10), told)
-    assert track.exhausted(deployment, tokens, output)
-    assert track.headroom(deployment) == share
+    assert track.wait("d", tokens, output)
+    assert track.headroom("d") == share
     if tokens > 1:
-        assert not track.exhausted(deployment, tokens - 1, max(0, output - (output == 11)))
+        assert not track.wait("d", tokens - 1, max(0, output - (output == 11)))
     now[0] += 12
-    assert not track.exhausted(deployment, tokens, output)
+    assert not track.wait("d", tokens, output)
 
 
-def test_the_days_limit_leaves_the_declared_one_alone():
-    track = Track(lambda: 100.0)
-    deployment = Deployment("d", "p", "m", requests_per_minute=2)
+def test_what_is_left_of_the_day_comes_back_at_its_end_only():
+    now = [100.0]
+    track = Track(lambda: now[0])
     day = [(b"x-ratelimit-remaining-requests-day", b"2"), (b"x-ratelimit-limit-requests-day", b"9")]
-    track.answered(track.began("d", 10), day)
-    assert not track.exhausted(deployment, 10)
-    track.began("d", 10)
-    assert track.exhausted(deployment, 10), "two in this minute"
-    other = Deployment("d", "p", "m", requests_per_minute=9)
-    assert not track.exhausted(other, 10)
-    track.began("d", 10)
-    assert track.exhausted(other, 10), "and the day's last"
+    track.answered(track.began("d", 10), [*day, (b"x-ratelimit-reset-requests-day", b"900")])
+    for _ in range(2):
+        assert not track.wait("d", 10)
+        track.began("d", 10)
+    assert track.wait("d", 10) == 900
+    now[0] += 899
+    assert track.wait("d", 10) == 1
 
 
 def test_a_long_answer_goes_where_the_provider_has_output_left(web, both):
@@ -380,4 +425,11 @@ def test_what_is_no_number_says_nothing_of_a_limit():
     track = Track()
     for said in (b"", b"-1", b"many", b"9" * 5000):
         track.answered(track.began("d", 1), [(b"x-ratelimit-remaining-requests-day", said)])
-    assert not track.exhausted(Deployment("d", "p", "m"), 10)
+    assert not track.wait("d", 10)
+
+
+def test_a_limit_of_nothing_is_no_limit():
+    track = Track()
+    azure = [(b"x-ratelimit-remaining-tokens", b"0"), (b"x-ratelimit-limit-tokens", b"0")]
+    track.answered(track.began("d", 1), azure)
+    assert not track.wait("d", 10)

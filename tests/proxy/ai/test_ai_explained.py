@@ -27,6 +27,7 @@ def told(web, both, platform):
     gateway = platform.application.gateway
     gateway.health.circuits.clear()
     gateway.track._seen.clear()
+    gateway.track.low.clear()
 
     def call(model, text="Say hello.", key=ALICE, **fields):
         answer = ask(web, model, text, {"authorization": f"Bearer {key}"}, **fields)
@@ -90,10 +91,10 @@ def test_lowest_cost(told):
     ],
 )
 def test_lowest_latency(told, track, model, slow, quick, figures):
-    track.of(f"{model}-0").timed(*slow)
-    track.of(f"{model}-1").timed(*quick)
+    track.of(f"alice:{model}-0").timed(*slow)
+    track.of(f"alice:{model}-1").timed(*quick)
     assert told(model) == f"lowest latency: {figures[0]}; passed over: {FIRST} ({figures[1]})"
-    track.of(f"{model}-0").timed(0.0, 1000)
+    track.of(f"alice:{model}-0").timed(0.0, 1000)
     track._seen.clear()
     said = told(model)
     assert said.startswith("lowest latency, in turn within 10 %: not yet seen; passed over: ")
@@ -101,15 +102,15 @@ def test_lowest_latency(told, track, model, slow, quick, figures):
 
 
 def test_one_that_is_tried_to_see_how_quick_it_is(told, track):
-    track.of("explores-0").timed(0.02, None)
-    track.of("explores-1").timed(0.5, None)
+    track.of("alice:explores-0").timed(0.02, None)
+    track.of("alice:explores-1").timed(0.5, None)
     assert {told("explores").partition(": ")[0] for _ in range(2)} == {
         "lowest latency, tried to see how quick it is"
     }
 
 
 def test_least_busy(told, track):
-    track.of("idle-0").in_flight = 3
+    track.of("alice:idle-0").in_flight = 3
     assert told("idle") == f"least busy: 0 under way; passed over: {FIRST} (3 under way)"
 
 
@@ -117,7 +118,7 @@ def left(requests):
     return {
         "x-ratelimit-remaining-requests": f"{requests}",
         "x-ratelimit-limit-requests": "100",
-        "x-ratelimit-reset-requests": "60s",
+        "x-ratelimit-reset-requests": "1h0m0s",
     }
 
 
@@ -129,10 +130,18 @@ def test_the_most_left_under_the_providers_limits(told, both):
     assert told("room") == f"headroom: 90% left; passed over: {FIRST} (20% left)"
 
 
-def test_a_providers_limit_that_is_used_up(told):
+def test_a_declared_limit_that_is_used_up(told):
     assert told("metered") == f"priority 0; passed over: {FIRST} (priority 1)"
     assert told("metered") == (
-        f"priority 1; passed over: {SECOND} (priority 0, its rate limit is used up)"
+        "priority 1 after Provider second not asked (its rate limit is used up)"
+    )
+
+
+def test_a_limit_that_the_provider_says_is_used_up(told, both):
+    both[0].says(BODY, headers=left(0))
+    assert told("prior").startswith("priority 1; ")
+    assert told("prior") == (
+        f"priority 2; passed over: {FIRST} (priority 1, its rate limit is used up)"
     )
 
 
