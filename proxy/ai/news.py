@@ -69,9 +69,7 @@ class News:
     async def _listen(self) -> None:
         while True:
             try:
-                connection = await connect(
-                    self._url, PROVIDER_LIMITS_CHANNEL, on_push=self._heard
-                )
+                connection = await connect(self._url, PROVIDER_LIMITS_CHANNEL, on_push=self._heard)
             except ValkeyError as error:
                 logger.debug("Limits of providers are not heard of: %s", error)
             else:

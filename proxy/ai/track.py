@@ -149,9 +149,7 @@ class Track:
         seen, now = self.of(key), self.clock()
         known = seen.told or {}
         old = [
-            word
-            for word in words
-            if word.limit not in known or known[word.limit].at + FRESH <= now
+            word for word in words if word.limit not in known or known[word.limit].at + FRESH <= now
         ]
         if old:
             self._believe(seen, old, now)

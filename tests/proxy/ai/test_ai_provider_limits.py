@@ -87,11 +87,13 @@ class Workers:
     def serve(self, *models) -> None:
         """Both tenants have these models, under the same ids."""
         for name in KEYS:
-            first, *others = self.platforms
-            first.publish(tenant(name, self._urls, models))
-            version = first._version(name)
-            for other in others:
-                other.wait(lambda other=other, name=name: other._version(name) == version)
+            self.platforms[0].publish(tenant(name, self._urls, models))
+        self.platforms[0].wait(self._alike)
+
+    def _alike(self) -> bool:
+        """All have the same snapshots."""
+        versions = [[each._version(name) for name in KEYS] for each in self.platforms]
+        return all(version == versions[0] for version in versions)
 
     def ask(self, at: int, model, key: str = PAT, **fields) -> httpx.Response:
         body = {"model": model.name, "messages": [{"role": "user", "content": "Hi"}], **fields}
@@ -245,13 +247,14 @@ def test_the_next_is_asked_then_the_fallbacks_and_then_nobody(two, provider, sec
     last = limited("second", requests_per_minute=1)
     bounded = limited("first", "second", fallbacks=(last.id,), requests_per_minute=1)
     first, other = bounded.deployments
-    bounded = replace(bounded, deployments=(first, replace(other, requests_per_minute=1)))
+    other = replace(other, requests_per_minute=1, priority=2)
+    bounded = replace(bounded, deployments=(first, other))
     two.serve(bounded, last)
     spent = "not asked (its rate limit is used up)"
     answers = [two.ask(at % 2, bounded) for at in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
     assert (len(provider.asked), len(second.asked)) == (1, 2)
-    assert two.event(answers[1]).routed == f"priority 1 after Provider first {spent}"
+    assert two.event(answers[1]).routed == f"priority 2 after Provider first {spent}"
     assert two.event(answers[2]).routed == (
         f"fallback of {bounded.name}; the only deployment after Provider first {spent}, "
         f"Provider second {spent}"
