@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -10,10 +10,12 @@ from msgspec import structs
 from proxy.ai import passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
-from proxy.ai.formats import Simple, chat, gemini, messages
+from proxy.ai.formats import Simple, chat, gemini, messages, responses
 from proxy.ai.formats.chat.dialects import DIALECTS
 from proxy.ai.formats.gemini import count as gemini_count
 from proxy.ai.formats.operations import OPERATIONS, OWN
+from proxy.ai.formats.rerank import cohere as rerank
+from proxy.ai.formats.rerank.texts import SECOND
 from proxy.ai.forms import Form
 from proxy.ai.middle import rules
 from proxy.ai.middle.rules import Mode, Notes
@@ -22,6 +24,16 @@ if TYPE_CHECKING:
     from proxy.ai.calls import Others
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
+
+
+_ANEW: Mapping[str, tuple[Callable[[bytes], bool], str]] = {
+    gemini.NAME: (gemini.is_mixed, gemini.NAME),
+    messages.NAME: (messages.is_mixed, messages.NAME),
+    responses.NAME: (responses.is_mixed, responses.NAME),
+    rerank.NAME: (rerank.is_first, SECOND.NAME),
+}
+"""By the client's format: which requests cannot be passed on as they are, and the format that they
+are written in instead."""
 
 
 class Told:
@@ -95,26 +107,27 @@ class Asking:
         notes = Notes(exchange.model, self.mode)
         spoken = to.wire.speaks(to, self.door.operation)
         if self.format in spoken:
-            return Told(self.format, self._passed(deployment, notes), notes)
+            return self._passed(deployment, notes)
         if spoken and spoken[0] in self.formats and self.format in self.formats:
             return Told(spoken[0], self._translated(spoken[0], deployment, notes), notes)
         raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
 
-    def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> bytes:
-        """Thoughts that another provider signed would be refused: they are left out."""
-        model, ask = deployment.deployment.model, self.ask_usage
+    def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> Told:
+        """In the client's own format. Thoughts that another provider signed would be refused: they
+        are left out."""
+        spoken, model = self.format, deployment.deployment.model
         if self._form is not None:
-            return self._form.with_model(model)
-        if self.format.startswith("gemini"):
-            if self.door.operation == "count" and gemini_count.is_wrapped(self.body):
-                return self._translated(self.format, deployment, notes)
-            if self.format == gemini.NAME and gemini.is_mixed(self.body):
-                return self._translated(self.format, deployment, notes)
-            return self.body
-        if self.format == messages.NAME and messages.is_mixed(self.body):
-            return self._translated(messages.NAME, deployment, notes)
-        preset = deployment.provider.destination.preset
-        return passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
+            return Told(spoken, self._form.with_model(model), notes)
+        anew = _ANEW.get(spoken)
+        if anew is not None and anew[0](self.body):
+            return Told(anew[1], self._translated(anew[1], deployment, notes), notes)
+        if spoken.startswith("gemini"):
+            wrapped = self.door.operation == "count" and gemini_count.is_wrapped(self.body)
+            body = self._translated(spoken, deployment, notes) if wrapped else self.body
+        else:
+            preset, ask = deployment.provider.destination.preset, self.ask_usage
+            body = passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
+        return Told(spoken, body, notes)
 
     def _translated(
         self,

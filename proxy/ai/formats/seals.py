@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from binascii import Error
+from typing import Any
 
 _MARKS = {
     "responses": b64encode(b"responses").decode(),
@@ -19,7 +20,7 @@ _MARKS = {
 }
 """The names of formats whose signatures are marked; without padding, so that what follows can be
 put behind. The first three are marked wherever they go, the others where they are kept by a client
-of Gemini's. One that has no such mark is of whatever format it is found in."""
+of Gemini's or of responses. One that has no such mark is of whatever format it is found in."""
 
 
 def marked(format: str, seal: str) -> str:  # noqa: A002
@@ -44,3 +45,17 @@ def is_marked(seal: str) -> bool:
 def is_others(format: str, seal: str) -> bool:  # noqa: A002
     """``format`` cannot take it back, since another one made it."""
     return any(seal.startswith(mark) for name, mark in _MARKS.items() if name != format)
+
+
+def kept(seal: str, extra: dict[str, Any] | None) -> str:
+    """As a client of a third format keeps it: with a mark, whoever made it. ``extra`` is that of
+    the thought, by which Anthropic's are known."""
+    if is_marked(seal):
+        return seal
+    return marked("messages" if extra is not None and "messages" in extra else "chat", seal)
+
+
+def given_back(seal: str) -> tuple[str, dict[str, Any] | None]:
+    """What ``kept`` was given."""
+    anthropic = unmarked("messages", seal)
+    return (anthropic, {"messages": {}}) if anthropic else (seal, None)

@@ -97,6 +97,17 @@ Event = (
 )
 
 
+def signed(one: Event, events: list[Event]) -> Event:
+    """``one`` of these events that came together. A call whose signature is among them has it from
+    the beginning, for formats that have no later place."""
+    if isinstance(one, PartBegin) and isinstance(one.value, ToolCall):
+        for later in events:
+            its = (one.choice, one.part)
+            if isinstance(later, PartSigned) and (later.choice, later.part) == its:
+                return replace(one, value=replace(one.value, signature=later.signature))
+    return one
+
+
 def unfold(answer: Answer) -> list[Event]:
     """A whole answer as the events of a stream."""
     events: list[Event] = [Begin(answer.id, answer.model, answer.created)]

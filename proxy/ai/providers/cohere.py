@@ -11,7 +11,11 @@ from proxy.errors import Headers
 if TYPE_CHECKING:
     from proxy.ai.compiled import Destination
 
-_FORMATS = {"chat": ("cohere",), "embeddings": ("cohere_embeddings",), "rerank": ("cohere_rerank",)}
+_FORMATS = {
+    "chat": ("cohere",),
+    "embeddings": ("cohere_embeddings",),
+    "rerank": ("rerank", "cohere_rerank"),
+}
 _PATHS = {"chat": "/v2/chat", "embeddings": "/v2/embed", "rerank": "/v2/rerank"}
 
 

@@ -243,6 +243,7 @@ def _media() -> tuple[AIModel, ...]:
     ranks = Prices(input=50_000, output=0, search=2_000_000)
     ranking = {
         "ranks": ("cohere-1", "rerank-v3.5"),
+        "rerank-v3.5": ("cohere-1", "rerank-v3.5"),
         "ranks-at-jina": ("together-1", "rerank-real"),
         "ranks-at-voyage": ("voyage-1", "rerank-2"),
         "ranks-at-bedrock": ("bedrock-1", "cohere.rerank-v3-5:0"),

@@ -72,6 +72,40 @@ def test_what_cohere_says_beside_the_order_is_kept(web, provider):
     assert json.loads(provider.last.body) == expected
 
 
+def test_coheres_own_format_passes_through(web, provider, platform):
+    answer = b'{ "results": [{"index":2,"relevance_score":0.9}],"meta":{"billed_units":{"search_units":3}},"x":1}'
+    provider.says(answer)
+    body = b'{ "model": "ranks", "documents": ["a","b","c"], "query":"q", "new":{"x": 1.0} }'
+    told = web.post("/v2/rerank", content=body, headers={"content-type": "application/json"})
+    assert told.content == answer
+    asked = b'{"model":"rerank-v3.5","documents":["a","b","c"],"query":"q","new":{"x": 1.0}}'
+    assert provider.last.body == asked
+    # Where the model has the same name, nothing is changed.
+    same = body.replace(b"ranks", b"rerank-v3.5")
+    assert web.post("/v2/rerank", content=same).content == answer
+    assert provider.last.body == same
+    event = platform.event(told.headers["x-request-id"])
+    assert (event.model, event.cost_micros, event.input_tokens) == ("ranks", 6000, 0)
+    assert not event.streamed
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"documents": []}, "documents"),
+        ({"query": None}, "query"),
+        ({"top_n": 0}, "top_n"),
+        ({"documents": [{"title": "no text"}]}, "documents[0].text"),
+    ],
+)
+def test_what_is_wrong_is_not_passed_on_to_cohere(web, provider, fields, message):
+    answer = ask(web, "ranks", **fields)
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "invalid_request"
+    assert message in answer.json()["message"]
+    assert not provider.asked
+
+
 def test_what_the_provider_lacks_is_told_in_the_head_and_the_record(web, provider, platform):
     provider.says(json.dumps(ANSWERS["ranks-at-voyage"]).encode())
     answer = ask(web, "ranks-at-voyage", max_tokens_per_doc=100, truncation=True)

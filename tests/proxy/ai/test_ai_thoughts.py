@@ -4,7 +4,11 @@ import json
 from base64 import b64decode, urlsafe_b64encode
 
 import pytest
+from ai_cast import ALICE
+from google import genai
+from google.genai.types import HttpOptions, Part
 from msgspec.structs import replace
+from openai import OpenAI
 
 from proxy.ai.formats import chat, gemini, messages
 from proxy.ai.formats.chat.dialects import DIALECTS
@@ -224,7 +228,7 @@ def test_a_client_of_geminis_keeps_what_bedrock_signed(web, provider):
     said = _parts(_gemini(web, "claude-at-bedrock"))
     _gemini(web, "claude-at-bedrock", said)
     told = json.loads(provider.last.body)["messages"][1]["content"]
-    assert told == [SAID[0], SAID[2]]
+    assert told == SAID
     _gemini(web, "gemini", said)
     assert "thoughtSignature" not in provider.last.body.decode()
 
@@ -279,3 +283,90 @@ def test_a_client_of_geminis_keeps_what_a_provider_of_openais_format_signed():
     for other in (gemini, messages):
         request = replace(request, max_tokens=9)
         assert "YWJj" not in other.write_request(request, "m", Notes(mode="drop")).decode()
+
+
+# Through the official SDKs
+
+
+def _events_of_gemini():
+    chunks = [{"candidates": [{"content": {"role": "model", "parts": [p]}}]} for p in PARALLEL]
+    chunks[-1]["candidates"][0]["finishReason"] = "STOP"
+    return b"".join(b"data: %b\r\n\r\n" % json.dumps(chunk).encode() for chunk in chunks)
+
+
+PARALLEL = [*GEMINI_SAID, {"functionCall": {"name": "look", "args": {"at": "that"}}}]
+
+
+@pytest.mark.parametrize("model", ["gemini", "gemini-at-vertex"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_of_responses_gives_gemini_its_signatures_back(platform, provider, model, stream):
+    sdk = OpenAI(base_url=f"{platform.url}/v1", api_key=ALICE, max_retries=0).responses
+    if stream:
+        provider.says(_events_of_gemini(), content_type="text/event-stream")
+        with sdk.stream(model=model, input=[HI], store=False) as events:
+            said = events.get_final_response().output
+    else:
+        whole = {"candidates": [{"content": {"role": "model", "parts": PARALLEL}}]}
+        provider.says(json.dumps(whole).encode())
+        said = sdk.create(model=model, input=[HI], store=False).output
+    provider.says(json.dumps(GEMINI_ANSWER).encode())
+    results = [
+        {"type": "function_call_output", "call_id": item.call_id, "output": "Dry."}
+        for item in said
+        if item.type == "function_call"
+    ]
+    assert len(results) == 2
+    sdk.create(model=model, input=[HI, *said, *results], store=False)
+    assert _seen_by_gemini(provider) == PARALLEL
+    # OpenAI, whose format the bytes would go through in, is not shown them.
+    provider.says(b"{}")
+    sdk.create(model="gpt-at-openai", input=[HI, *said, *results], store=False)
+    assert provider.last.line.split()[1] == "/v1/responses"
+    told = json.loads(provider.last.body)
+    assert (told["model"], told["store"]) == ("gpt-real", False)
+    kinds = [item.get("type", item.get("role")) for item in told["input"]]
+    called = ["function_call"] * 2 + ["function_call_output"] * 2
+    assert kinds == ["user", *called]
+
+
+def test_what_openai_encrypted_goes_through_to_it(web, provider):
+    item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"}
+    body = {"model": "gpt-real", "input": [HI, item], "store": False}
+    web.post("/v1/responses", json=body | {"model": "gpt-at-openai"})
+    assert json.loads(provider.last.body) == body
+
+
+REDACTED = [
+    {"type": "redacted_thinking", "data": "c2Vh/GVkIG9u+ZQ=="},
+    CLAUDE_SAID[0],
+    {"type": "redacted_thinking", "data": "c2Vh/GVkIHR3bw=="},
+    CLAUDE_SAID[1],
+]
+REDACTED_STREAM = [
+    CLAUDE_STREAM[0],
+    {"type": "content_block_start", "index": 0, "content_block": REDACTED[0]},
+    {"type": "content_block_stop", "index": 0},
+    *(event | {"index": 1} for event in CLAUDE_STREAM[1:6]),
+    {"type": "content_block_start", "index": 2, "content_block": REDACTED[2]},
+    {"type": "content_block_stop", "index": 2},
+    *(event | {"index": 3} for event in CLAUDE_STREAM[6:8]),
+    *CLAUDE_STREAM[8:],
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_googles_sdk_gives_claude_back_what_it_redacted(platform, provider, stream):
+    options = HttpOptions(base_url=platform.url)
+    talk = genai.Client(api_key=ALICE, http_options=options).chats.create(model="claude")
+    if stream:
+        events = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in REDACTED_STREAM)
+        provider.says(events.encode(), content_type="text/event-stream")
+        for chunk in talk.send_message_stream("Hi"):
+            assert not chunk.text
+    else:
+        provider.says(json.dumps(CLAUDE_ANSWER | {"content": REDACTED}).encode())
+        assert not talk.send_message("Hi").text
+    provider.says(json.dumps(CLAUDE_ANSWER).encode())
+    result = {"id": "toolu_1", "name": "look", "response": {"result": "Dry."}}
+    talk.send_message(Part(function_response=result))
+    assert json.loads(provider.last.body)["messages"][1]["content"] == REDACTED

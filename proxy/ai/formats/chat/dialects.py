@@ -35,6 +35,9 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """The parameter is known. It is none of OpenAI's."""
     tool_media: bool = False
     """The result of a tool may have images in it; else they follow in a user's message."""
+    call_signatures: bool = False
+    """Signatures of calls are given back (``extra_content``): Google's own endpoint of this format
+    wants them, for which there is no preset."""
 
 
 OWN = Dialect(
@@ -43,6 +46,7 @@ OWN = Dialect(
     cache_control=True,
     document_url="file_data",
     tool_media=True,
+    call_signatures=True,
 )
 """All that this format has: what a client that speaks it is answered in, or has said itself."""
 
@@ -74,6 +78,7 @@ DIALECTS: dict[str, Dialect] = {
     "zai": Dialect(reasoning="thinking", top_k=False),
     "openrouter": _ROUTER,
     "snowflake": _ROUTER,
+    "compatible": Dialect(call_signatures=True),
 }
 """By the name of a preset of providers; all others speak as ``Dialect()`` does."""
 

@@ -202,7 +202,9 @@ def _assistant(message: Message, telling: Telling) -> dict[str, Any]:
     if message.name:
         written["name"] = message.name
     written |= thoughts.write(parts, telling)
-    written |= tools.write_calls(parts, telling.former)
+    written |= tools.write_calls(
+        parts, telling.former, signed=telling.own or telling.dialect.call_signatures
+    )
     sounds = [part for part in parts if isinstance(part, Media) and part.kind == "audio"]
     kept = next((sound.id for sound in sounds if sound.id), "")
     if kept:

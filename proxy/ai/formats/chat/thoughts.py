@@ -73,12 +73,15 @@ def write(parts: list[Part], telling: Telling) -> dict[str, Any]:
 
 
 def _own_words(thought: Thinking) -> Thinking:
-    """Without a signature that only a provider of another format takes back."""
-    if ours := unmarked(NAME, thought.signature):
-        return Thinking(thought.text, ours)
-    if not is_others(NAME, thought.signature):
+    """Without what only a provider of another format takes back."""
+    signature, sealed = _own_seal(thought.signature), _own_seal(thought.sealed)
+    if (signature, sealed) == (thought.signature, thought.sealed):
         return thought
-    return Thinking(thought.text, "", thought.sealed)
+    return Thinking(thought.text, signature, sealed)
+
+
+def _own_seal(seal: str) -> str:
+    return unmarked(NAME, seal) or ("" if is_others(NAME, seal) else seal)
 
 
 def details(thoughts: list[Thinking]) -> list[dict[str, Any]]:

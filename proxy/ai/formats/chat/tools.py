@@ -223,20 +223,21 @@ def signature_of(extra_content: Any) -> str:
     return signature if type(signature) is str else ""
 
 
-def write_calls(parts: list[Part], former: bool) -> dict[str, Any]:
-    """``tool_calls``, or ``function_call`` for clients of the ``former`` kind."""
+def write_calls(parts: list[Part], former: bool, *, signed: bool = True) -> dict[str, Any]:
+    """``tool_calls``, or ``function_call`` for clients of the ``former`` kind; ``signed``: with
+    their signatures."""
     calls = [part for part in parts if isinstance(part, ToolCall)]
     if not calls:
         return {}
     if former:
         return {"function_call": _inner(calls[0])}
-    return {"tool_calls": [_call_written(call) for call in calls]}
+    return {"tool_calls": [_call_written(call, signed) for call in calls]}
 
 
-def _call_written(call: ToolCall) -> dict[str, Any]:
+def _call_written(call: ToolCall, signed: bool) -> dict[str, Any]:
     kind = "custom" if call.custom else "function"
     entry = {"id": call.id, "type": kind, kind: _inner(call)}
-    if call.signature:
+    if signed and call.signature:
         entry["extra_content"] = {"google": {"thought_signature": call.signature}}
     return entry | owned(call.extra)
 

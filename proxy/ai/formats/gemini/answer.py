@@ -118,9 +118,9 @@ def write_answer(answer: Answer, request: Request) -> bytes:
 
 def _candidate(choice: Choice, number: int) -> dict[str, Any]:
     notes = Notes(mode="drop")
-    written = [parts.for_client(part, notes) for part in choice.parts]
+    written = [told for part in choice.parts for told in parts.for_client(part, notes)]
     told: dict[str, Any] = {
-        "content": {"role": "model", "parts": [part for part in written if part is not None]},
+        "content": {"role": "model", "parts": written},
         "index": number,
     }
     if choice.finish is not None:

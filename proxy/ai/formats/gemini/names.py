@@ -13,6 +13,8 @@ MADE = "made-"
 ELSEWHERE = "aHVicG86"
 """Before a signature that is none of Gemini's, which a client keeps for whoever made it: "hubpo:"
 in base64, without padding."""
+SEALED = "c2VhbGVk"
+"""Follows it where all of a thought is encrypted, and not its signature: "sealed"."""
 
 FINISHES: dict[str, Finish] = {
     "STOP": "stop",

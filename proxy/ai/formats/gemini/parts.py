@@ -10,7 +10,7 @@ import msgspec
 from proxy.ai.errors import ParameterUnsupported
 from proxy.ai.formats import data_url, seals
 from proxy.ai.formats.fields import Fields, encode
-from proxy.ai.formats.gemini.names import ELSEWHERE, FORMAT, MADE, camelled, inner, own
+from proxy.ai.formats.gemini.names import ELSEWHERE, FORMAT, MADE, SEALED, camelled, inner, own
 from proxy.ai.middle import (
     Foreign,
     Media,
@@ -61,14 +61,18 @@ def _thought(text: str, signature: str) -> Thinking:
     if not signature.startswith(ELSEWHERE):
         return Thinking(text, seals.marked(FORMAT, signature) if signature else "")
     seal = signature.removeprefix(ELSEWHERE)
-    anthropic = seals.unmarked("messages", seal)
-    return Thinking(text, anthropic, extra={"messages": {}}) if anthropic else Thinking(text, seal)
+    if seal.startswith(SEALED):
+        sealed, extra = seals.given_back(seal.removeprefix(SEALED))
+        return Thinking(text, sealed=sealed, extra=extra)
+    seal, extra = seals.given_back(seal)
+    return Thinking(text, seal, extra=extra)
 
 
 def is_others(part: Part) -> bool:
-    """A thought that a provider of another format signed."""
-    signature = part.signature if isinstance(part, Thinking) else ""
-    return bool(signature) and not seals.unmarked(FORMAT, signature)
+    """A thought that a provider of another format signed or sealed: Gemini seals none."""
+    if not isinstance(part, Thinking):
+        return False
+    return bool(part.sealed or (part.signature and not seals.unmarked(FORMAT, part.signature)))
 
 
 def _call(fields: Fields, signature: str, call_id: str) -> ToolCall:
@@ -239,20 +243,29 @@ def _written_thought(part: Thinking, notes: Notes) -> dict[str, Any] | None:
     return written
 
 
-def for_client(part: Part, notes: Notes) -> Told | None:
-    """A part of an answer. A signature of another provider's is the client's to keep."""
+def for_client(part: Part, notes: Notes) -> list[Told]:
+    """Of an answer. What another provider signed or sealed is the client's to keep."""
     if isinstance(part, Thinking) and is_others(part):
-        return {"text": part.text, "thought": True, "thoughtSignature": kept(part)}
-    return write(part, notes, {})
+        told = sealed(part)
+        if part.text or part.signature:
+            told.append({"text": part.text, "thought": True})
+        if part.signature:
+            told[-1]["thoughtSignature"] = kept(part)
+        return told
+    written = write(part, notes, {})
+    return [] if written is None else [written]
+
+
+def sealed(thought: Thinking) -> list[Told]:
+    """A part without a text, for what is sealed in a thought, if anything is."""
+    if not thought.sealed:
+        return []
+    seal = ELSEWHERE + SEALED + seals.kept(thought.sealed, thought.extra)
+    return [{"text": "", "thought": True, "thoughtSignature": seal}]
 
 
 def kept(thought: Thinking) -> str:
     """A thought's signature as a client of this format has it: with a mark unless it is Gemini's.
     Google's SDKs read it as base64."""
-    seal = thought.signature
-    if ours := seals.unmarked(FORMAT, seal):
-        return ours
-    if not seals.is_marked(seal):
-        anthropic = thought.extra is not None and "messages" in thought.extra
-        seal = seals.marked("messages" if anthropic else "chat", seal)
-    return ELSEWHERE + seal
+    ours = seals.unmarked(FORMAT, thought.signature)
+    return ours or ELSEWHERE + seals.kept(thought.signature, thought.extra)

@@ -13,6 +13,7 @@ from proxy.ai.middle import (
     Part,
     Reasoning,
     Request,
+    Text,
     Thinking,
     Tool,
     ToolCall,
@@ -38,14 +39,20 @@ def read(fields: Fields, model: str, *, stream: bool) -> Request:
     request = Request(format=FORMAT, model=model, messages=[], stream=stream)
     system = inner(fields, "systemInstruction")
     if system is not None:
-        said = _parts(system, _Calls())
+        said = _parts(system, _Calls(), [])
         system.take("role")
         request.messages.append(Message("system", said, extra=own(system.rest())))
     calls = _Calls()
     for content in each(fields, "contents"):
         role = content.text("role")
-        found = _parts(content, calls)
         said_by = _ROLES.get(role, "user")
+        last = request.messages[-1] if request.messages else None
+        if last is not None and last.role == said_by == "assistant":
+            # Google's SDKs keep each piece of a stream as a content of its own.
+            _parts(content, calls, last.parts)
+            last.extra = own((last.extra or {}).get(FORMAT, {}) | content.rest())
+            continue
+        found = _parts(content, calls, [])
         request.messages.append(Message(said_by, found, extra=own(content.rest())))
     _tools(fields, request)
     _generation(fields, request)
@@ -78,25 +85,40 @@ class _Calls:
                 part.call_id = waiting.pop(0)
 
 
-def _parts(content: Fields, calls: _Calls) -> list[Part]:
-    found: list[Part] = []
+def _parts(content: Fields, calls: _Calls, found: list[Part]) -> list[Part]:
+    """``found``, with them put behind what the turn has already."""
+    goes_on = bool(found)
     for fields in each(content, "parts"):
         part = parts.read(fields, calls.next_id())
         if part is None:
             continue
         calls.note(part)
-        if isinstance(part, Thinking) and parts.is_others(part):
+        if goes_on and _joined(found[-1], part):
+            continue
+        goes_on = False
+        if isinstance(part, Thinking) and part.signature and parts.is_others(part):
             part.text = "".join([*_unsigned(found), part.text])
         found.append(part)
     return found
+
+
+def _joined(last: Part, part: Part) -> bool:
+    """The part is another piece of the text before it, and is put there."""
+    if not isinstance(last, Text) or not isinstance(part, Text) or last.extra or part.extra:
+        return False
+    last.text += part.text
+    return True
 
 
 def _unsigned(found: list[Part]) -> list[str]:
     """Takes the thoughts at the end that nobody signed: pieces of a stream, whose last has the
     signature. Who signed it wants the whole."""
     texts: list[str] = []
-    while found and isinstance(found[-1], Thinking) and not found[-1].signature:
-        texts.append(found[-1].text)
+    while found:
+        last = found[-1]
+        if not isinstance(last, Thinking) or last.signature or last.sealed:
+            break
+        texts.append(last.text)
         found.pop()
     return texts[::-1]
 

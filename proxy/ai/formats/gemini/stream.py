@@ -261,7 +261,7 @@ class Writer:
         part = self._parts.get((event.choice, event.part))
         if isinstance(part, ToolCall):
             part.arguments += event.text
-        elif isinstance(part, Thinking):
+        elif event.text and isinstance(part, Thinking):
             out.append(self._chunk(event.choice, [{"text": event.text, "thought": True}]))
         elif event.text:
             out.append(self._chunk(event.choice, [{"text": event.text}]))
@@ -271,9 +271,11 @@ class Writer:
         if isinstance(part, Text) or part is None:
             return
         if isinstance(part, Thinking):
+            told = parts.sealed(part)
             if part.signature:
-                signed = {"text": "", "thought": True, "thoughtSignature": parts.kept(part)}
-                out.append(self._chunk(event.choice, [signed]))
+                told.append({"text": "", "thought": True, "thoughtSignature": parts.kept(part)})
+            if told:
+                out.append(self._chunk(event.choice, told))
             return
         written = parts.write(part, Notes(mode="drop"), {})
         if written is not None:

@@ -63,12 +63,14 @@ def _contents(request: Request, model: str, notes: Notes) -> tuple[list[Told], l
         for part in message.parts
         if isinstance(part, ToolCall)
     }
-    # Only models of the third generation ask for signatures that they did not give.
+    # Only models of the third generation ask for signatures that they did not give. Of calls in
+    # parallel they sign but the first.
     asks = "gemini-3" in model
     system: list[Told] = []
     contents: list[Told] = []
     for message in request.messages:
         sign = asks and (request.format != FORMAT or any(map(parts.is_others, message.parts)))
+        sign = sign and not any(isinstance(p, ToolCall) and p.signature for p in message.parts)
         if message.role in ("system", "developer"):
             if contents:
                 notes.maps("system message", "systemInstruction")

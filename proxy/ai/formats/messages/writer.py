@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from proxy.ai.formats.messages import usage as counts
 from proxy.ai.formats.messages.answer import message, stop_reason
@@ -40,7 +39,7 @@ from proxy.ai.middle import (
     ToolCall,
     Usage,
 )
-from proxy.ai.middle.events import merged
+from proxy.ai.middle.events import merged, signed
 
 _encode = msgspec.json.Encoder().encode
 _DELTA = (
@@ -78,7 +77,7 @@ class Writer:
             if type(one) is PartDelta and self._grown and one.part == self._now and not one.choice:
                 out.append(b"%b%b}}\n\n" % (self._grown, _encode(one.text)))
             elif not self._failed:
-                self._write(_signed(one, events), out)
+                self._write(signed(one, events), out)
         if self._begin is not None and not self._started and not self._failed:
             self._start(out)
         return b"".join(out)
@@ -244,12 +243,3 @@ class Writer:
                     self._sign(mark_of(part) + signature, out)
             case PartEnd():
                 self._close(out)
-
-
-def _signed(one: Event, events: list[Event]) -> Event:
-    """A call whose signature comes with it has it from the beginning: there is no later place."""
-    if isinstance(one, PartBegin) and isinstance(one.value, ToolCall):
-        for later in events:
-            if isinstance(later, PartSigned) and later.part == one.part:
-                return replace(one, value=replace(one.value, signature=later.signature))
-    return one

@@ -7,7 +7,10 @@ in the answer, so what is written has both. Source: Cohere's API reference, "Rer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
 
 from proxy.ai import usages
 from proxy.ai.errors import AnswerUnreadable, InvalidRequest
@@ -19,6 +22,30 @@ from proxy.ai.middle.rules import Notes, Rule
 
 NAME = "rerank"
 LACKS: Mapping[str, Rule] = {}
+
+
+class _Second(Struct):
+    """What version 2 is asked, and below what only version 1 knows."""
+
+    query: str
+    documents: Annotated[list[str], Meta(min_length=1)]
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: Any = None
+    rank_fields: Any = None
+    max_chunks_per_doc: Any = None
+
+
+_decode = msgspec.json.Decoder(_Second).decode
+
+
+def is_first(body: bytes) -> bool:
+    """A request that Cohere's version 2 would not understand: of version 1, or wrong."""
+    try:
+        asked = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return True
+    older = (asked.return_documents, asked.rank_fields, asked.max_chunks_per_doc)
+    return older != (None, None, None)
 
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> RerankRequest:

@@ -1,8 +1,8 @@
 """Responses: the newer format of OpenAI, which several others speak too.
 
 Read it in this order: ``items`` and ``content`` (what is read), ``told`` (what is written),
-``thoughts``, ``tools``, ``request``, ``answer``, ``stream_reader`` and ``stream_writer``,
-``usage``, ``faults``.
+``thoughts``, ``signatures``, ``tools``, ``request``, ``answer``, ``stream_reader`` and
+``stream_writer``, ``usage``, ``faults``.
 
 Source: OpenAI's API reference and the types of its Python SDK, 3.52.
 """
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from proxy.ai.formats.openai_faults import read_fault, write_fault
 from proxy.ai.formats.responses.answer import read_answer, write_answer
 from proxy.ai.formats.responses.faults import write_stream_fault
-from proxy.ai.formats.responses.names import NAME
+from proxy.ai.formats.responses.names import ELSEWHERE, NAME
 from proxy.ai.formats.responses.request import read_request, write_request
 from proxy.ai.formats.responses.stream_reader import Reader
 from proxy.ai.formats.responses.stream_writer import Writer
@@ -35,12 +35,14 @@ LACKS: Mapping[str, Rule] = {
 }
 STREAM_TYPE = b"text/event-stream"
 USAGE_MARK = b'"usage"'
+ELSEWHERE_MARK = b'"' + ELSEWHERE.encode()
 
 __all__ = [
     "LACKS",
     "NAME",
     "STREAM_TYPE",
     "USAGE_MARK",
+    "is_mixed",
     "read_answer",
     "read_fault",
     "read_request",
@@ -52,6 +54,12 @@ __all__ = [
     "write_stream_fault",
     "writer",
 ]
+
+
+def is_mixed(body: bytes) -> bool:
+    """A request holds what another provider signed, which a client of this format kept for it.
+    OpenAI refuses that: ``write_request`` leaves it out."""
+    return ELSEWHERE_MARK in body
 
 
 def reader() -> Reader:

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from proxy.ai.formats.fields import Fields, answer_fields, encode, tables
-from proxy.ai.formats.responses import items, thoughts, told, tools, usage
+from proxy.ai.formats.responses import items, signatures, thoughts, told, tools, usage
 from proxy.ai.formats.responses.names import NAME, owned
 from proxy.ai.formats.responses.request import settings
 from proxy.ai.middle import (
@@ -182,6 +182,9 @@ def ended(end: Finish | None) -> dict[str, Any]:
 def _output(choice: Choice, answer_id: str) -> list[dict[str, Any]]:
     written: list[dict[str, Any]] = []
     for part in choice.parts:
+        if isinstance(part, ToolCall) and part.signature:
+            signed = make_id(answer_id, Thinking(), len(written))
+            written.append(signatures.item(part.id, part.signature, signed))
         made = make_id(answer_id, part, len(written))
         if isinstance(part, Text | Refusal):
             if told.join(written, part):

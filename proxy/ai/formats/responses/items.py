@@ -15,6 +15,7 @@ from typing import Any, Literal
 from proxy.ai.formats.fields import Fields, encode
 from proxy.ai.formats.responses import content, thoughts
 from proxy.ai.formats.responses.names import NAME, own
+from proxy.ai.formats.responses.signatures import Signatures
 from proxy.ai.middle import Foreign, Media, Message, Part, Text, ToolCall, ToolResult
 
 Role = Literal["system", "developer", "user", "assistant"]
@@ -40,9 +41,12 @@ def read_input(body: Fields) -> list[Message]:
     if given is not None and type(given) is not list:
         raise body.wrong("input", "a string or an array")
     results: Message | None = None
+    signatures = Signatures()
     for place, item in enumerate(given or []):
         fields = body.at(item, f"input[{place}]")
         kind = fields.text("type") or "message"
+        if kind == "reasoning" and signatures.takes(item, messages):
+            continue
         if kind in _RESULTS:
             if results is None:
                 results = Message("user", [])
@@ -52,7 +56,7 @@ def read_input(body: Fields) -> list[Message]:
         results = None
         role = _ROLES.get(fields.text("role"), "user") if kind == "message" else _role(item)
         if kind != "message" or role == "assistant":
-            _append(messages, role, read_item(item, fields, kind))
+            _append(messages, role, signatures.give(read_item(item, fields, kind)))
         else:
             messages.append(_message(fields, role))
     return messages

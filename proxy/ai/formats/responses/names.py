@@ -6,6 +6,10 @@ from typing import Any
 
 NAME = "responses"
 
+ELSEWHERE = "hubpo:"
+"""Before an encrypted content that is none of this format's: a client keeps it for whoever made it,
+and OpenAI, which refuses it, is not shown it."""
+
 
 def own(rest: dict[str, Any]) -> dict[str, Any] | None:
     """What is left over, as an ``extra``."""

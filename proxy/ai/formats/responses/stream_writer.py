@@ -14,6 +14,7 @@ from proxy.ai.formats.responses import (
     answer,
     content,
     faults,
+    signatures,
     spellings,
     thoughts,
     told,
@@ -41,7 +42,7 @@ from proxy.ai.middle import (
     ToolCall,
     Usage,
 )
-from proxy.ai.middle.events import merged
+from proxy.ai.middle.events import merged, signed
 
 
 class _Open:
@@ -87,7 +88,12 @@ class Writer:
         self._failed = False
 
     def write(self, events: list[Event]) -> bytes:
-        return b"".join([self._write(event) for event in events])
+        return b"".join(
+            [
+                self._write(signed(event, events) if type(event) is PartBegin else event)
+                for event in events
+            ]
+        )
 
     def end(self) -> bytes:
         if self._failed:
@@ -120,7 +126,7 @@ class Writer:
         elif isinstance(event, PartEnd):
             return self._part_ended(event)
         elif isinstance(event, PartSigned):
-            self._signed(event)
+            return self._signed(event)
         elif isinstance(event, PartCited):
             return self._cited(event)
         else:
@@ -198,6 +204,9 @@ class Writer:
         return self._done(index)
 
     def _growing_begun(self, number: int, part: ToolCall | Thinking) -> bytes:
+        signature = b""
+        if isinstance(part, ToolCall) and part.signature:
+            signature = self._call_signed(part.id, part.signature)
         made = self._made_id(part)
         if isinstance(part, ToolCall):
             item = {"id": made, "status": "completed"} | told.call(part)
@@ -210,7 +219,14 @@ class Writer:
         index, added = self._add(item, shown)
         opened = self._open[number] = _Open(part, index, item)
         opened.settle(0 if isinstance(part, Thinking) else None)
-        return added + self._first(number, first)
+        return signature + added + self._first(number, first)
+
+    def _call_signed(self, call_id: str, signature: str) -> bytes:
+        """An item of its own: that of a call has no place for it."""
+        item = signatures.item(call_id, signature, self._made_id(Thinking()))
+        shown = {name: value for name, value in item.items() if name != "encrypted_content"}
+        index, added = self._add(item, shown)
+        return added + self._done(index)
 
     def _whole(self, part: Part) -> bytes:
         """An item that comes in one piece."""
@@ -262,13 +278,15 @@ class Writer:
             more,
         )
 
-    def _signed(self, event: PartSigned) -> None:
-        """Of a call of a tool nothing can be told here."""
+    def _signed(self, event: PartSigned) -> bytes:
         opened = self._open.get(event.part)
-        if opened is None or not isinstance(opened.part, Thinking):
-            return
-        signed = Thinking("", event.signature, opened.part.sealed, opened.part.id)
-        opened.item["encrypted_content"] = thoughts.encrypted(signed)[1]
+        part = opened.part if opened is not None else None
+        if opened is not None and isinstance(part, Thinking):
+            whole = Thinking("", event.signature, part.sealed, part.id, part.extra)
+            opened.item["encrypted_content"] = thoughts.encrypted(whole)[1]
+        elif isinstance(part, ToolCall) and not part.signature:
+            return self._call_signed(part.id, event.signature)
+        return b""
 
     def _cited(self, event: PartCited) -> bytes:
         opened = self._open.get(event.part)

@@ -15,14 +15,14 @@ from typing import Any
 
 from proxy.ai.formats import seals
 from proxy.ai.formats.fields import Fields
-from proxy.ai.formats.responses.names import NAME, own, owned
+from proxy.ai.formats.responses.names import ELSEWHERE, NAME, own, owned
 from proxy.ai.middle import Foreign, Part, Thinking
 
 BETWEEN = "\n\n"
 """Between the parts of a summary."""
 
-_SIGNED = "signed:"
-_SEALED = "sealed:"
+_SIGNED = ELSEWHERE + "signed:"
+_SEALED = ELSEWHERE + "sealed:"
 
 
 def read(given: dict[str, Any], item: Fields) -> Part:
@@ -40,7 +40,7 @@ def read(given: dict[str, Any], item: Fields) -> Part:
     if item.rest().get("status") == "completed":
         item.take("status")
     item.take("type")
-    thought.extra = own(rest | item.rest())
+    thought.extra = (thought.extra or {}) | (own(rest | item.rest()) or {}) or None
     return thought
 
 
@@ -51,9 +51,9 @@ def _texts(item: Fields, name: str) -> list[str]:
 def seal(thought: Thinking, encrypted: str) -> None:
     """Gives the thought what an item's encrypted content says."""
     if encrypted.startswith(_SIGNED):
-        thought.signature = encrypted.removeprefix(_SIGNED)
+        thought.signature, thought.extra = seals.given_back(encrypted.removeprefix(_SIGNED))
     elif encrypted.startswith(_SEALED):
-        thought.sealed = encrypted.removeprefix(_SEALED)
+        thought.sealed, thought.extra = seals.given_back(encrypted.removeprefix(_SEALED))
     elif encrypted:
         thought.signature = seals.marked(NAME, f"{thought.id}:{encrypted}")
 
@@ -65,13 +65,20 @@ def encrypted(thought: Thinking) -> tuple[str, str]:
         item_id, _, content = ours.partition(":")
         return item_id or thought.id, content
     if thought.signature:
-        return thought.id, _SIGNED + thought.signature
-    return thought.id, _SEALED + thought.sealed if thought.sealed else ""
+        return thought.id, _SIGNED + seals.kept(thought.signature, thought.extra)
+    if thought.sealed:
+        return thought.id, _SEALED + seals.kept(thought.sealed, thought.extra)
+    return thought.id, ""
 
 
 def is_ours(thought: Thinking) -> bool:
     """A provider of this format made it and takes it back."""
     return bool(seals.unmarked(NAME, thought.signature))
+
+
+def is_unsigned(thought: Thinking) -> bool:
+    """Nobody said whose it is."""
+    return not (thought.signature or thought.sealed)
 
 
 def write(thought: Thinking, item_id: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def _assistant(message: Message, notes: Notes, own_format: bool) -> list[dict[st
         elif isinstance(part, ToolCall):
             items.append(call(part))
         elif isinstance(part, Thinking):
-            if own_format or thoughts.is_ours(part):
+            if thoughts.is_ours(part) or (own_format and thoughts.is_unsigned(part)):
                 items.append(thoughts.write(part, ""))
             else:
                 notes.lacks("thinking")
