@@ -3,17 +3,24 @@
 Sources: DeepSeek, vLLM and Z.ai (``reasoning_content``); Groq, Cerebras, newer vLLM and OpenRouter
 (``reasoning``); OpenRouter and Snowflake (``reasoning_details``, which also hold signatures and
 what is sealed). The plain text repeats that of the details where a provider sends both.
+
+OpenRouter hands on what makers of models signed, and says whose it is (``format``). What is not
+Anthropic's carries that and its id with it, so that it is nobody else's and comes back whole.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote, unquote
 
 from proxy.ai.formats.chat.dialects import Telling
 from proxy.ai.formats.chat.names import NAME, own, owned
 from proxy.ai.formats.fields import Fields
-from proxy.ai.formats.seals import is_others, unmarked
+from proxy.ai.formats.seals import is_others, marked, unmarked
 from proxy.ai.middle import Part, Thinking
+
+_DETAIL = "detail:"
+"""Begins a seal that has a format and an id in it."""
 
 
 def read(message: Fields) -> list[Part]:
@@ -40,11 +47,32 @@ def of_detail(detail: Fields) -> Thinking | None:
     )
     if not (thought.text or thought.signature or thought.sealed):
         return None
+    format_ = detail.rest().get("format")
+    if type(format_) is str and not format_.startswith("anthropic"):
+        thought.signature = _closed(thought.signature, format_, thought.id)
+        thought.sealed = _closed(thought.sealed, format_, thought.id)
     detail.take("index")
     if detail.rest().get("type") == _kind(thought):
         detail.take("type")
     thought.extra = own(detail.rest())
     return thought
+
+
+def _closed(seal: str, format: str, thought_id: str) -> str:  # noqa: A002
+    if not seal:
+        return ""
+    return marked(NAME, f"{_DETAIL}{quote(format, safe='')}:{quote(thought_id, safe='')}:{seal}")
+
+
+def _opened(seal: str) -> tuple[str, dict[str, Any]]:
+    """The seal itself, and the fields of its detail that it had in it."""
+    ours = unmarked(NAME, seal)
+    if not ours.startswith(_DETAIL):
+        return seal, {}
+    format_, _, rest = ours.removeprefix(_DETAIL).partition(":")
+    thought_id, _, own_seal = rest.partition(":")
+    fields = {"format": unquote(format_), "id": unquote(thought_id)}
+    return own_seal, {name: value for name, value in fields.items() if value}
 
 
 def _kind(thought: Thinking) -> str:
@@ -81,7 +109,10 @@ def _own_words(thought: Thinking) -> Thinking:
 
 
 def _own_seal(seal: str) -> str:
-    return unmarked(NAME, seal) or ("" if is_others(NAME, seal) else seal)
+    ours = unmarked(NAME, seal)
+    if ours:
+        return seal if ours.startswith(_DETAIL) else ours
+    return "" if is_others(NAME, seal) else seal
 
 
 def details(thoughts: list[Thinking]) -> list[dict[str, Any]]:
@@ -91,12 +122,14 @@ def details(thoughts: list[Thinking]) -> list[dict[str, Any]]:
 
 def detail(thought: Thinking, place: int) -> dict[str, Any]:
     written: dict[str, Any] = {"type": _kind(thought)} | owned(thought.extra)
-    if thought.sealed:
-        written["data"] = thought.sealed
-    if thought.text or not thought.sealed:
+    signature, said = _opened(thought.signature)
+    sealed, more = _opened(thought.sealed)
+    if sealed:
+        written["data"] = sealed
+    if thought.text or not sealed:
         written["text" if written["type"] == "reasoning.text" else "summary"] = thought.text
-    if thought.signature:
-        written["signature"] = thought.signature
+    if signature:
+        written["signature"] = signature
     if thought.id:
         written["id"] = thought.id
-    return written | {"index": place}
+    return written | said | more | {"index": place}
