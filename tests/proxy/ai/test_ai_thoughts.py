@@ -356,8 +356,8 @@ REDACTED_STREAM = [
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_googles_sdk_gives_claude_back_what_it_redacted(platform, provider, stream):
-    options = HttpOptions(base_url=platform.url)
-    talk = genai.Client(api_key=ALICE, http_options=options).chats.create(model="claude")
+    sdk = genai.Client(api_key=ALICE, http_options=HttpOptions(base_url=platform.url))
+    talk = sdk.chats.create(model="claude")
     if stream:
         events = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in REDACTED_STREAM)
         provider.says(events.encode(), content_type="text/event-stream")
