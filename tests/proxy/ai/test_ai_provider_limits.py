@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ from itertools import count
 import httpx
 import pytest
 import redis
-from ai_cast import SECRET, model
-from ai_servers import Platform, Reply, serving
+from ai_cast import SECRET, by_meaning, model
+from ai_servers import Platform, Reply, serving, sse
 from msgspec.structs import replace
 from test_ai_choosing import BODY
+from test_ai_meaning import embeds
 
 from contract import keys
 from contract.routing import Priority, Routing
@@ -111,9 +113,8 @@ class Workers:
         return self.platforms[0].event(answer.headers["x-request-id"])
 
 
-def start(stack: ExitStack, url: str, directory, urls, number: int) -> Workers:
+def start(stack: ExitStack, url: str, valkey, directory, urls, number: int) -> Workers:
     platforms = []
-    valkey = stack.enter_context(redis.from_url(url))
     for index in range(number):
         for part in ("snapshots", "journal"):
             (directory / f"{part}-{index}").mkdir()
@@ -139,14 +140,21 @@ def urls(providers):
 @pytest.fixture(scope="module")
 def two(valkey_url, urls, tmp_path_factory):
     with ExitStack() as stack:
-        yield start(stack, valkey_url, tmp_path_factory.mktemp("two"), urls, 2)
+        valkey = stack.enter_context(redis.from_url(valkey_url))
+        yield start(stack, valkey_url, valkey, tmp_path_factory.mktemp("two"), urls, 2)
 
 
 @pytest.fixture
 def one(own_valkey, urls, tmp_path):
     """A worker, and a Valkey that the test may stop."""
     with ExitStack() as stack:
-        yield start(stack, own_valkey.url, tmp_path, urls, 1)
+        yield start(stack, own_valkey.url, own_valkey.client(), tmp_path, urls, 1)
+
+
+@pytest.fixture
+def two_in_a_cluster(cluster, urls, tmp_path):
+    with ExitStack() as stack:
+        yield start(stack, cluster.url, cluster.client(), tmp_path, urls, 2)
 
 
 @pytest.fixture(autouse=True)
@@ -235,6 +243,17 @@ def test_a_call_that_failed_used_none(two, provider, status, fits):
     assert (two.ask(0, bounded, max_tokens=900).status_code == 200) == fits
 
 
+def test_a_stream_is_counted_as_it_was_used_too(two, provider):
+    bounded = limited(tokens_per_minute=1000)
+    two.serve(bounded)
+    said = {"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}
+    usage = {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 200}}
+    pieces = [json.dumps({"choices": [said]}), json.dumps(usage), "[DONE]"]
+    provider.says(sse(*pieces), content_type="text/event-stream")
+    answers = [two.ask(0, bounded, max_tokens=600, stream=True) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
 def test_what_exceeds_the_whole_limit_is_sent_while_all_of_it_is_there(two, provider):
     bounded = limited(tokens_per_minute=1000)
     two.serve(bounded)
@@ -271,6 +290,28 @@ def test_a_failure_is_passed_on_where_the_others_are_used_up(two, provider, seco
     answers = [two.ask(0, bounded) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [503, 503]
     assert len(provider.asked) == 1
+
+
+def test_an_embedding_model_that_rules_ask_is_kept_to_its_limit(two, provider):
+    asks = replace(limited(requests_per_minute=2), abilities=("embeddings",))
+    ruled = by_meaning(f"m{next(_names)}", asks.name)
+    two.serve(ruled, asks)
+    provider.answer = lambda one: embeds(one) if "embeddings" in one.line else Reply([BODY])
+    said = [{"role": "user", "content": "What is it like outside?"}]
+    routed = [two.event(two.ask(0, ruled, **more)).routed for more in ({}, {"messages": said})]
+    assert routed[0].startswith(f"meant by {asks.name}; "), "question and examples are two calls"
+    assert routed[1].startswith(f"by words, as {asks.name} failed (provider_limit_reached); ")
+
+
+def test_in_a_cluster_it_is_the_same(two_in_a_cluster, provider):
+    bounded, told = limited(requests_per_minute=5), limited()
+    two_in_a_cluster.serve(bounded, told)
+    answers = together(two_in_a_cluster, 5, bounded)
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [429] * 5
+    provider.says(BODY, headers=left(0, "20s"))
+    assert two_in_a_cluster.ask(0, told).status_code == 200
+    two_in_a_cluster.platforms[1].wait(lambda: two_in_a_cluster.knows(1, told), 2)
+    refused(two_in_a_cluster.ask(1, told), 20)
 
 
 def test_without_valkey_each_worker_counts_its_own(one, own_valkey, provider):
@@ -361,6 +402,16 @@ def test_clients_of_each_kind_are_told_in_their_own_form(two, provider):
     assert said.json()["code"] == "provider_limit_reached"
     assert int(said.headers["retry-after"]) <= 20
     assert len(provider.asked) == 1
+
+
+def test_counting_tokens_is_not_refused_for_it(two, provider):
+    told = limited()
+    two.serve(told)
+    provider.says(BODY, headers=left(0, "20s"))
+    assert two.ask(0, told).status_code == 200
+    asked = {"model": told.name, "messages": [{"role": "user", "content": "Hi"}]}
+    said = two.post(0, "/v1/messages/count_tokens", asked)
+    assert (said.status_code, said.headers["x-hubpo-estimated"]) == (200, "tokens")
 
 
 def test_who_tells_nothing_is_not_asked_about(two, provider):
