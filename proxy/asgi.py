@@ -17,6 +17,7 @@ from typing import Any
 from contract.secrets import Sealer, Signer
 from proxy.ai.batches.shelf import Shelf
 from proxy.ai.news import News
+from proxy.ai.stored.holders import Holders
 from proxy.errors import ClientGone, GatewayOverloaded
 from proxy.exchange import Exchange, Headers, RequestHead
 from proxy.gateway import Gateway
@@ -198,6 +199,8 @@ class Application:
         self.gateway.batches.signer = Signer(settings.secret_key)
         self.gateway.batches.shelf = shelf = Shelf(settings.redis_url, sealer)
         self._stack.callback(shelf.close)
+        self.gateway.holders = holders = Holders(settings.redis_url)
+        self._stack.push_async_callback(holders.close)
         self._stack.callback(self.gateway.close)
         self._watch_targets(self.gateway)
         news = News(self.gateway.track, settings.redis_url)

@@ -45,6 +45,7 @@ from proxy.upstream.pool import Pool
 from proxy.usage.journal import Journal
 
 if TYPE_CHECKING:
+    from proxy.ai.stored.holders import Holders
     from proxy.asgi import AsgiCall
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,8 @@ class Gateway:
         self.load.start()
         self.bodies = Bodies()
         self.batches = State()
+        self.holders: Holders | None = None
+        """Of responses that providers keep."""
         self.active: set[AsgiCall] = set()
         """Calls whose server tells of a client that leaves only where it is asked."""
         self.worker = token_hex(8)

@@ -37,6 +37,7 @@ from proxy.ai.runtime import (
     ProviderRuntime,
     credential,
     find_meanings,
+    find_reach,
 )
 from proxy.balance import sequence
 from proxy.policies import Step, compile_steps, limit_report
@@ -368,6 +369,7 @@ class TenantRuntime:
             model.id: ModelRuntime(model, self.providers, self.id) for model in snapshot.models
         }
         find_meanings(self.models_by_id)
+        find_reach(self.models_by_id)
         self.models = {model.name: model for model in self.models_by_id.values()}
         self.apis: dict[str, ApiRuntime] = {}
         for api in snapshot.apis:

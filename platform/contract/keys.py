@@ -86,6 +86,12 @@ def batch_files(tenant_id: str) -> str:
     return f"hubpo:batch:{{{tenant_id}}}:files"
 
 
+def response_holder(tenant_id: str, whose: str) -> str:
+    """String: which deployment holds a response that its provider keeps; it expires. ``whose`` is
+    a digest of the application and the response's id."""
+    return f"hubpo:response:{{{tenant_id}}}:{whose}"
+
+
 def limit_subject(scope: str, identifier: str = "", route_id: str = "", within: str = "") -> str:
     """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
     the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own

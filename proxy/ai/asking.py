@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -22,6 +22,8 @@ from proxy.ai.middle.rules import Mode, Notes
 
 if TYPE_CHECKING:
     from proxy.ai.calls import Others
+    from proxy.ai.choose import Candidate
+    from proxy.ai.stored.noting import Keep
     from proxy.exchange import Exchange
     from proxy.runtime import DeploymentRuntime
 
@@ -60,7 +62,9 @@ class Asking:
         "door",
         "format",
         "formats",
+        "keep",
         "mode",
+        "only",
         "others",
         "stream",
         "tokens",
@@ -80,6 +84,10 @@ class Asking:
         self.mode: Mode = "declared"
         self.others: Others | None = None
         """Who may carry a stream on that breaks off, where the model's routing says so."""
+        self.only: Iterable[Candidate] | None = None
+        """Whom the call may go to, where that is not for the model's routing to say."""
+        self.keep: Keep | None = None
+        """Is told of the response that the provider keeps."""
         self.tokens = 0
         """About how many the call takes of a provider's limits."""
         self.formats: Mapping[str, Simple] = OPERATIONS.get(door.operation, {})

@@ -3,9 +3,10 @@
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
 first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer has the
 model makes way for the next. So does one whose context is too small, for those that are not known
-to have as little. One whose rate limits would refuse the call is not asked. The last failure is
-passed on. A deployment that cannot be reached several times in a row is left out for a while, and
-after a 429 or 5xx it is used last, for as long as the provider says.
+to have as little, and one in whose account there is not what the request only names. One whose rate
+limits would refuse the call is not asked. The last failure is passed on. A deployment that cannot
+be reached several times in a row is left out for a while, and after a 429 or 5xx it is used last,
+for as long as the provider says.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from proxy.ai.errors import (
     ProviderRejectedCredentials,
     ProviderSignInFailed,
 )
-from proxy.ai.formats.known import TOO_LONG, elsewhere
+from proxy.ai.formats.known import GONE, TOO_LONG, elsewhere
 from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Begin, Counted, Failed, Other
@@ -138,7 +139,7 @@ async def call(
     exchange.begin()
     if model.watched:
         return await _watched(exchange, gateway, model, asking)
-    candidates = choose.candidates(exchange, gateway, model, asking)
+    candidates = asking.only or choose.candidates(exchange, gateway, model, asking)
     return await first_of(exchange, gateway, asking, candidates)
 
 
@@ -151,11 +152,11 @@ async def _watched(
         exchange.compared = tenant.models_by_id.get(routing.compare_with)
     weighed, wants = None, None
     first = model if exchange.instead is None else exchange.instead[0]
-    if first.means:
+    if first.means and asking.only is None:
         weighed = choose.Weighed(exchange, gateway, first, asking)
         await weighed.rules()
         wants = weighed.wants
-    candidates = choose.candidates(exchange, gateway, model, asking, wants)
+    candidates = asking.only or choose.candidates(exchange, gateway, model, asking, wants)
     if routing.on_break == "continue" and asking.stream:
         candidates = asking.others = Others(gateway, candidates)
     return await first_of(exchange, gateway, asking, candidates, weighed)
@@ -228,9 +229,10 @@ async def first_of(
             if attempt.fault is not None or failed(attempt.response.status):
                 rest = _rest(attempt)
             elif attempt.response.status >= BAD_REQUEST and (code := elsewhere(_fault(attempt))):
+                if code != GONE:
+                    rest = 0.0
                 if code == TOO_LONG:
-                    rest, size = 0.0, deployment.deployment.context_tokens
-                    too_small = max(too_small, size or 0)
+                    too_small = max(too_small, deployment.deployment.context_tokens or 0)
             else:
                 try:
                     _refuse(attempt, deployment)

@@ -52,7 +52,7 @@ class Wants:
     )
 
     def __init__(self, asking: Asking) -> None:
-        self.estimate = _estimate(asking)
+        self.estimate = estimated(asking)
         self.meant: dict[routing.Condition, int] = {}
         """How near in meaning it is to the examples of those conditions where that was told."""
         self.alike: dict[routing.Condition, int] = {}
@@ -104,7 +104,7 @@ class Wants:
         return needed | {"json_schema"} if self.schema else needed
 
 
-def _estimate(asking: Asking) -> Estimate:
+def estimated(asking: Asking) -> Estimate:
     output = output_tokens(asking.body) if asking.door.operation == "chat" else 0
     return Estimate(input_tokens(asking.body), output, ())
 
@@ -135,7 +135,7 @@ def _plain(gateway: Gateway, model: ModelRuntime, asking: Asking) -> Iterator[Ca
     spent: dict[DeploymentRuntime, float] = {}
     several, track, output = len(model.deployments) > 1, gateway.track, 0
     if several or track.low:
-        estimate = _estimate(asking)
+        estimate = estimated(asking)
         asking.tokens, output = estimate.tokens, estimate.output_tokens
     while (deployment := gateway.balance.pick(model.id, model.order, tried)) is not None:
         tried.append(deployment.id)
@@ -374,16 +374,17 @@ def _split(
     """The deployments that can serve the call, and by id what is wrong with the others."""
     fit, unfit = [], {}
     for one in model.deployments:
-        if problem := _unfit(one, model, rule, wants):
+        if problem := why_unfit(one, model, rule, wants):
             unfit[one.id] = problem
         else:
             fit.append(one)
     return fit, unfit
 
 
-def _unfit(
+def why_unfit(
     one: DeploymentRuntime, model: ModelRuntime, rule: routing.Rule | None, wants: Wants
 ) -> str:
+    """Why it cannot serve the call; empty where it can."""
     deployment, regions = one.deployment, model.model.routing.regions
     if rule is not None and rule.deployment_ids and one.id not in rule.deployment_ids:
         return "not named by the rule"

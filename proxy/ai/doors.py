@@ -20,12 +20,14 @@ class Door(Struct, frozen=True):
     ability: str
     form: bool = False
     """The request is a form with files, not JSON."""
+    keeps: bool = False
+    """Providers may keep answers, and requests go on from those (``proxy.ai.stored``)."""
 
 
 _DOORS = {
     "/chat/completions": Door("chat", "chat", "chat"),
-    "/responses": Door("chat", "responses", "chat"),
-    "/responses/input_tokens": Door("count", "responses", "chat"),
+    "/responses": Door("chat", "responses", "chat", keeps=True),
+    "/responses/input_tokens": Door("count", "responses", "chat", keeps=True),
     "/messages": Door("chat", "messages", "chat"),
     "/messages/count_tokens": Door("count", "messages", "chat"),
     "/embeddings": Door("embeddings", "embeddings", "embeddings"),

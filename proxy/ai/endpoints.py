@@ -15,11 +15,13 @@ from proxy.ai import counting, doors, listing, passing
 from proxy.ai.answering import answer
 from proxy.ai.asking import Asking
 from proxy.ai.batches import serve as batches
-from proxy.ai.batches.places import Place
 from proxy.ai.calls import call
 from proxy.ai.doors import Door
+from proxy.ai.errands import Place
 from proxy.ai.errors import ModelCannot, ModelNotFound
 from proxy.ai.forms import Form
+from proxy.ai.stored import following
+from proxy.ai.stored import serve as stored
 from proxy.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
         await listing.serve(
             exchange, path.removeprefix("/models").removeprefix("/"), _mine(exchange)
         )
+    elif path.startswith("/responses/"):
+        await stored.serve(exchange, gateway, _places(exchange))
     elif path.startswith(("/files", "/batches")):
         await batches.serve(exchange, gateway, _places(exchange))
     else:
@@ -77,6 +81,8 @@ async def _ask(exchange: Exchange, gateway: Gateway, door: Door, named: str, str
     if door.ability not in model.model.abilities:
         raise ModelCannot(model.name, door.ability)
     asking = Asking(door, body, asked, form)
+    if door.keeps:
+        await following.prepare(exchange, gateway, model, asking)
     if counts:
         await counting.count(exchange, gateway, model, asking)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from proxy.errors import GatewayError, UpstreamError
+from proxy.errors import GatewayError, Headers, UpstreamError
 
 
 class InvalidRequest(GatewayError):
@@ -201,3 +201,15 @@ class ProviderSignInFailed(UpstreamError):
             f"The gateway cannot sign in at the AI provider: {reason} An administrator must check "
             "the provider's credential in the admin."
         )
+
+
+class ProviderSays(GatewayError):
+    """Not an error of the gateway: what the provider answered, to be passed on as it is."""
+
+    def __init__(self, answered: int, noted: str, headers: Headers, body: bytes) -> None:
+        super().__init__()
+        self.answered = answered
+        self.noted = noted
+        """The code that the call is recorded with."""
+        self.passed = headers
+        self.body = body

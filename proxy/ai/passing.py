@@ -84,6 +84,16 @@ def prepare(
     return _encode(fields)
 
 
+def without(body: bytes, *names: str) -> bytes:
+    """The client's body without these fields, and with each other one but once: the last of its
+    name. Raises TooManyValues."""
+    values.check(body)
+    fields = _decode_fields(body)
+    for name in names:
+        fields.pop(name, None)
+    return _encode(fields)
+
+
 def adapt(fields: dict[str, Raw], preset: Preset, notes: Notes) -> None:
     """Takes out of a chat request what the provider lacks, and gives the rest its names there.
 

@@ -14,6 +14,7 @@ MOST_NAMED = 5
 SPENT = "its rate limit is used up"
 ONLY = "the only deployment"
 ONLY_FIT = "the only one that fits"
+HOLDS = "holds the response before"
 _ILL = {
     "down": "down",
     "open": "left out after failures",

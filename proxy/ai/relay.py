@@ -39,7 +39,7 @@ async def relay(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
 async def _whole(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     response, deployment = attempt.response, attempt.deployment
     headers = [(b"content-type", field(response, b"content-type") or b"application/json")]
-    read = usages.reader(asking.format)
+    read = usages.reader(asking.format) if asking.keep is None else asking.keep.read
     if response.complete:
         body = response.take()
         account(exchange, deployment, read(body))
@@ -69,9 +69,8 @@ async def _pieces(exchange: Exchange, response: Response) -> tuple[bytes, bytes]
 async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     response = attempt.response
     exchange.streamed = True
-    watch = tap.StreamTap(
-        usages.mark(asking.format), usages.reader(asking.format), drop_usage=asking.ask_usage
-    )
+    read = usages.reader(asking.format) if asking.keep is None else asking.keep.read
+    watch = tap.StreamTap(usages.mark(asking.format), read, drop_usage=asking.ask_usage)
     content_type = field(response, b"content-type") or b"text/event-stream"
     sample = response.peek()
     whole = False

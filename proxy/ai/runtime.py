@@ -63,9 +63,14 @@ class DeploymentRuntime:
 class ModelRuntime:
     """``order`` is one round of the balancing over its deployments; ``plain``: that is all there is
     to know for choosing one; ``watched``: there is something to be seen to while it is called;
-    ``means``: a rule that its calls may come to compares meanings (``find_meanings``)."""
+    ``means``: a rule that its calls may come to compares meanings (``find_meanings``); ``reach``:
+    the ids of the other models that its calls may come to, and ``several``: in more than one of all
+    their accounts responses may be kept (``find_reach``)."""
 
-    __slots__ = ("deployments", "id", "means", "model", "name", "order", "plain", "watched")
+    __slots__ = (
+        *("deployments", "id", "means", "model", "name", "order", "plain"),
+        *("reach", "several", "watched"),
+    )
 
     def __init__(
         self, model: AIModel, providers: dict[str, ProviderRuntime], tenant_id: str
@@ -81,6 +86,8 @@ class ModelRuntime:
             self._tell_turns()
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
         routing = model.routing
+        self.reach: tuple[str, ...] = ()
+        self.several = False
         self.watched = routing.on_break != "error" or routing.compare_with != ""
         self.means = any(
             condition.embedding_model for rule in routing.rules for condition in rule.conditions
@@ -109,6 +116,26 @@ def find_meanings(models: Mapping[str, ModelRuntime]) -> None:
         found |= more
     for id_ in found:
         models[id_].means = models[id_].watched = True
+
+
+def find_reach(models: Mapping[str, ModelRuntime]) -> None:
+    """Settles ``reach`` and ``several``."""
+    for model in models.values():
+        if len(model.deployments) == 1 and model.plain:
+            continue
+        reach = [model.id]
+        for id_ in reach:  # It grows meanwhile.
+            more = {other for other in _next(models[id_]) if other in models}
+            reach += sorted(more.difference(reach))
+        model.reach = tuple(reach[1:])
+        places = (one for id_ in reach for one in models[id_].deployments)
+        model.several = len({one.provider.id for one in places if keeps(one)}) > 1
+
+
+def keeps(one: DeploymentRuntime) -> bool:
+    """It is asked for responses as they come, which its account may keep."""
+    to = one.provider.destination
+    return "responses" in to.wire.speaks(to, "chat")
 
 
 def _next(model: ModelRuntime) -> set[str]:

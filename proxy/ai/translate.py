@@ -42,6 +42,8 @@ async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> Non
         await _stream(exchange, asking, attempt, FORMATS[theirs], FORMATS[ours])
         return
     answer = asking.formats[theirs].read_answer(await response.read(ANSWER_LIMIT))
+    if asking.keep is not None and theirs == ours:
+        asking.keep.saw(answer.id)
     account(exchange, attempt.deployment, answer.usage)
     answer.model = exchange.model
     if asking.stream and ours in FORMATS:
@@ -86,6 +88,8 @@ async def _stream(
     exchange: Exchange, asking: Asking, attempt: Attempt, theirs: Format, ours: Format
 ) -> None:
     reader = theirs.reader()
+    if asking.keep is not None and theirs is ours:
+        reader = asking.keep.reading(reader)
     others = asking.others
     carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
     sent = attempt.told.body

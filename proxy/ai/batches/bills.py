@@ -12,8 +12,13 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from proxy.ai.batches.errors import BatchesUnavailable, FileNotFound, ProviderSays
-from proxy.ai.errors import InvalidRequest, ProviderRefused, ProviderRejectedCredentials
+from proxy.ai.batches.errors import BatchesUnavailable, FileNotFound
+from proxy.ai.errors import (
+    InvalidRequest,
+    ProviderRefused,
+    ProviderRejectedCredentials,
+    ProviderSays,
+)
 from proxy.errors import ConnectFailed, UpstreamOverloaded
 from proxy.limits.bills import Used
 from proxy.limits.errors import LimitsUnavailable

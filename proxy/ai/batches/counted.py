@@ -21,9 +21,10 @@ import msgspec
 from contract.usage import UsageEvent
 from proxy.ai import usages
 from proxy.ai.batches import bills, keepers
-from proxy.ai.batches.errors import ProviderSays
-from proxy.ai.batches.places import Desk, Place
+from proxy.ai.batches.places import Desk
 from proxy.ai.cost import batch_micros, exact
+from proxy.ai.errands import Place
+from proxy.ai.errors import ProviderSays
 
 if TYPE_CHECKING:
     from contract.snapshot import Prices

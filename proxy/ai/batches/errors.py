@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proxy.errors import GatewayError, Headers, Unable
+from proxy.errors import GatewayError, Unable
 
 
 class FileNotFound(GatewayError):
@@ -52,15 +52,3 @@ class BatchFilesFull(GatewayError):
         "The files that wait here for their batches take all the room that there is. "
         "Delete those that are not needed any more, or send a smaller one."
     )
-
-
-class ProviderSays(GatewayError):
-    """Not an error of the gateway: what the provider answered, to be passed on as it is."""
-
-    def __init__(self, answered: int, noted: str, headers: Headers, body: bytes) -> None:
-        super().__init__()
-        self.answered = answered
-        self.noted = noted
-        """The code that the call is recorded with."""
-        self.passed = headers
-        self.body = body

@@ -14,7 +14,7 @@ from proxy.ai import doors, estimate, passing
 from proxy.ai.batches import keepers
 from proxy.ai.batches.errors import BatchFileInvalid, BatchLineInvalid
 from proxy.ai.batches.keepers.line import LINE_LIMIT, Line, Splitter
-from proxy.ai.batches.places import Place
+from proxy.ai.errands import Place
 from proxy.ai.middle.rules import Notes
 from proxy.errors import GatewayError
 

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 from proxy.ai.batches import keepers, objects
-from proxy.ai.batches.errors import ProviderSays
 from proxy.ai.batches.marks import Kind, Mark
-from proxy.ai.batches.places import Desk, Place
-from proxy.ai.errors import AnswerUnreadable, InvalidRequest
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import Place
+from proxy.ai.errors import AnswerUnreadable, InvalidRequest, ProviderSays
 from proxy.errors import GatewayError, UpstreamError
 
 PAGE = 100

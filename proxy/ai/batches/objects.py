@@ -7,7 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from proxy.ai.batches.marks import METADATA, Mark
-from proxy.ai.batches.places import Desk, Place
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import Place
 
 
 def file(desk: Desk, told: dict[str, Any], known: Mark | None = None) -> dict[str, Any] | None:

@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from proxy.ai import answering
 from proxy.ai.batches import bills, counted, keepers, lists, objects, upload
-from proxy.ai.batches.errors import BatchNotFound, FileNotFound, ProviderSays
+from proxy.ai.batches.errors import BatchNotFound, FileNotFound
 from proxy.ai.batches.marks import METADATA, Kind, Mark
-from proxy.ai.batches.places import JSON, Desk, Place, encode
-from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import JSON, Place, encode
+from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest, ProviderSays
 from proxy.ai.estimate import Estimate
 from proxy.ai.middle.rules import Notes
 from proxy.errors import MethodNotAllowed, RouteNotFound

@@ -17,7 +17,8 @@ from proxy.ai.batches.errors import BatchesUnavailable, BatchFileInvalid
 from proxy.ai.batches.forms import Field, Parts
 from proxy.ai.batches.lines import Lines
 from proxy.ai.batches.marks import Mark
-from proxy.ai.batches.places import Desk, Place
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import Place
 from proxy.ai.errors import InvalidRequest, ModelCannot, ModelNotFound
 from proxy.errors import GatewayOverloaded
 

@@ -14,6 +14,10 @@ from proxy.ai.middle import Fault
 
 TOO_LONG = "context_length_exceeded"
 GONE = "model_not_found"
+SEALED_ELSEWHERE = "invalid_encrypted_content"
+"""OpenAI's, for thoughts that another account sealed."""
+KEPT_ELSEWHERE = "kept_elsewhere"
+"""The gateway's own, for a conversation or a prompt that this account does not keep."""
 _BAD = (400, 422)
 _NOT_FOUND = 404
 
@@ -24,6 +28,9 @@ _too_long = re.compile(
     re.IGNORECASE,
 ).search
 _gone = re.compile(r"\b(?:model|deployment|endpoint)", re.IGNORECASE).search
+_kept = re.compile(
+    r"\b(?:conversation|prompt)\b.{0,200}\bnot found", re.IGNORECASE | re.DOTALL
+).search
 
 
 def settle(fault: Fault) -> Fault:
@@ -37,8 +44,10 @@ def settle(fault: Fault) -> Fault:
 
 def elsewhere(fault: Fault) -> str:
     """The code of an error that another deployment of the model need not have; empty for others."""
-    if fault.status in _BAD and fault.code in (TOO_LONG, GONE):
+    if fault.status in _BAD and fault.code in (TOO_LONG, GONE, SEALED_ELSEWHERE):
         return fault.code
-    if fault.status == _NOT_FOUND and (fault.code == GONE or _gone(fault.message)):
-        return GONE
-    return ""
+    if fault.status != _NOT_FOUND:
+        return ""
+    if fault.code != GONE and _kept(fault.message):
+        return KEPT_ELSEWHERE
+    return GONE if fault.code == GONE or _gone(fault.message) else ""

@@ -199,6 +199,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                 )
                 for preset in ("deepseek", "openrouter", "mistral", "groq")
             ),
+            *keepers(urls, sealed),
         ),
         models=(
             model("chat", ("sandbox", "sandbox-chat")),
@@ -233,6 +234,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("waiting", ("first", "x"), api="waiting"),
             model("closed", ("first", "x"), api="closed"),
             model("small", ("first", "x"), api="small"),
+            *kept(),
         ),
         prompts=prompts,
     )
@@ -460,6 +462,44 @@ def _varied(name: str, *places: tuple[str, str], blind: bool = False, **options)
     return replace(plain, deployments=(first, replace(second, **options)))
 
 
+ACCOUNTS = (("account-1", "real-1"), ("account-2", "real-2"))
+
+
+def keepers(urls: dict[str, str], sealed: bytes | None) -> tuple[Provider, ...]:
+    """Accounts that keep responses, and take no batches, whose lists they would be asked for."""
+    return tuple(
+        Provider(
+            f"account-{number}",
+            f"Account {number}",
+            "openai",
+            f"{urls[name]}/v1",
+            credential=sealed,
+            preset="openrouter",
+        )
+        for number, name in enumerate(("first", "second", "third"), start=1)
+    )
+
+
+def kept() -> tuple[AIModel, ...]:
+    """Models whose providers keep responses, the first of them in two accounts."""
+    one, two = ACCOUNTS
+    gold = Rule("gold", (Condition("header", "is", ("gold",), "x-tier"),), (), "model-kept-golden")
+    ruled = Routing(strategy=Priority(), rules=(gold,), fallbacks=("model-kept-spare",))
+    return (
+        model("kept", one, two),
+        model("kept-alone", one),
+        model("kept-mini", ("account-1", "mini-1"), ("account-2", "mini-2")),
+        model("kept-ruled", one, routing=ruled),
+        model("kept-golden", ("account-2", "golden")),
+        model("kept-spare", ("third", "chat-only"), ("account-3", "spare")),
+        model("kept-anywhere", one, two, ("account-3", "real-3")),
+        model("kept-or-dropped", one, two, routing=Routing(unsupported="drop")),
+        _varied("kept-short", one, two, priority=0, strategy=Priority(), context_tokens=100),
+        _varied("kept-carried", one, two, strategy=Priority(), on_break="continue", priority=2),
+        model("kept-counted", ("openai-1", "counts"), two),
+    )
+
+
 def charlie(urls: dict[str, str]) -> TenantSnapshot:
     prompt = _prompt("charlies", "charlies", ("user", "{{ text }}"), variables=[TEXT])
     return TenantSnapshot(
@@ -486,6 +526,7 @@ def charlie(urls: dict[str, str]) -> TenantSnapshot:
             Provider("first", "Provider first", "openai", f"{urls['first']}/v1"),
             Provider("second", "Provider second", "openai", f"{urls['second']}/v1"),
             Provider("first-c", "First", "openai", f"{urls['first']}/v1"),
+            *keepers(urls, None),
         ),
         models=(
             model("charlies", ("sandbox-c", "sandbox-chat"), api="charlie-ai"),
@@ -493,6 +534,7 @@ def charlie(urls: dict[str, str]) -> TenantSnapshot:
             embedder("charlies-embedder", ("third", "embed-real"), api="charlie-ai"),
             replace(by_meaning("meant", "third-embedder"), api_ids=("charlie-ai",)),
             model("charlies-gpt", ("first-c", "gpt-real"), api="charlie-ai"),
+            replace(kept()[0], api_ids=("charlie-ai",)),
         ),
         prompts=(prompt,),
     )

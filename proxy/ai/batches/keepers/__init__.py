@@ -15,7 +15,8 @@ from proxy.ai.batches.keepers.messages import Messages
 if TYPE_CHECKING:
     from proxy.ai.batches.keepers.line import Line
     from proxy.ai.batches.marks import Mark
-    from proxy.ai.batches.places import Desk, Place
+    from proxy.ai.batches.places import Desk
+    from proxy.ai.errands import Place
     from proxy.ai.middle.rules import Notes
 
 

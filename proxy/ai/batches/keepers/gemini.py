@@ -14,13 +14,14 @@ from urllib.parse import quote, urlsplit
 import msgspec
 from msgspec import Raw, Struct, field
 
-from proxy.ai.batches.errors import BatchLineInvalid, ProviderSays
+from proxy.ai.batches.errors import BatchLineInvalid
 from proxy.ai.batches.keepers import kept
 from proxy.ai.batches.keepers.kept import ERRORS, OUTPUT, Result
 from proxy.ai.batches.keepers.line import Line, lines_of
-from proxy.ai.batches.places import JSON, Desk, Place, encode, read
+from proxy.ai.batches.places import Desk
 from proxy.ai.calls import field as header
-from proxy.ai.errors import AnswerUnreadable
+from proxy.ai.errands import JSON, Place, encode, read
+from proxy.ai.errors import AnswerUnreadable, ProviderSays
 from proxy.ai.middle import Fault
 from proxy.errors import Headers
 

@@ -17,7 +17,8 @@ from msgspec import Raw, Struct
 from proxy.ai import values
 from proxy.ai.batches.errors import BatchesUnavailable, BatchLineInvalid, FileNotFound
 from proxy.ai.batches.keepers.line import Line
-from proxy.ai.batches.places import Desk, Place, encode
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import Place, encode
 from proxy.ai.errors import InvalidRequest
 from proxy.ai.formats.chat import write_answer, write_fault
 from proxy.ai.formats.registry import FORMATS

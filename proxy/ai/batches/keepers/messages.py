@@ -19,7 +19,8 @@ from proxy.ai.batches.errors import BatchLineInvalid
 from proxy.ai.batches.keepers import kept
 from proxy.ai.batches.keepers.kept import ERRORS, OUTPUT, Result
 from proxy.ai.batches.keepers.line import Line, lines_of
-from proxy.ai.batches.places import Desk, Place, encode, read
+from proxy.ai.batches.places import Desk
+from proxy.ai.errands import Place, encode, read
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.messages.faults import fault_in
 

@@ -13,8 +13,9 @@ from msgspec import Raw, Struct
 from proxy.ai import doors, passing
 from proxy.ai.batches.errors import BatchLineInvalid
 from proxy.ai.batches.keepers.line import Line, lines_of
-from proxy.ai.batches.places import Desk, Place, encode, read
+from proxy.ai.batches.places import Desk
 from proxy.ai.calls import field
+from proxy.ai.errands import Place, encode, read
 from proxy.ai.errors import AnswerUnreadable
 from proxy.errors import Headers
 
