@@ -36,6 +36,8 @@ ATTACHMENT = 2000
 BYTES_A_TOKEN = 2
 UNDECLARED = 65_536
 ATTACHED_BYTES_A_TOKEN = 100
+MOST_OUTPUT = 1 << 40
+"""Whoever asks for more asks for all there is: what is counted stays a number that can be."""
 
 # A data URL, or the base64 of "input_audio".
 _MARKS = (b"base64,", b'"data"')
@@ -43,17 +45,17 @@ _attachments = re.compile(rb'(?:base64,|"data"\s*:\s*")([A-Za-z0-9+/_=-]+)').fin
 
 
 class _Generation(Struct, rename="camel"):
-    max_output_tokens: int | None = None
-    candidate_count: int | None = None
+    max_output_tokens: float | None = None
+    candidate_count: float | None = None
 
 
 class _Asked(Struct):
     """The bounds of an answer in every format that clients speak."""
 
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    max_output_tokens: int | None = None
-    n: int | None = None
+    max_tokens: float | None = None
+    max_completion_tokens: float | None = None
+    max_output_tokens: float | None = None
+    n: float | None = None
     gemini: _Generation | None = field(default=None, name="generationConfig")
 
 
@@ -163,4 +165,5 @@ def output_tokens(body: bytes) -> int:
         gemini.max_output_tokens,
     )
     bounds = [most for most in said if most is not None]
-    return max(0, *bounds) * answers if bounds else DEFAULT_OUTPUT * answers
+    most = max(0.0, *bounds) if bounds else DEFAULT_OUTPUT
+    return int(min(most * answers, MOST_OUTPUT))

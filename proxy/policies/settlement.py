@@ -40,7 +40,7 @@ class Reservation:
         if not limits.closed or self.billed:
             self.held.close(units, billed=self.billed)
             return
-        reported = [_reported(item, exchange) for item in limits.items]
+        reported = [_reported(item, limits, exchange) for item in limits.items]
         if None in reported:
             self._counts.estimated += 1
         self.held.close(
@@ -78,7 +78,7 @@ def _require_prices(limits: Limits, expected: Estimate) -> None:
             raise PriceUnknown
 
 
-def _reported(item: Item, exchange: Exchange) -> int | None:
+def _reported(item: Item, limits: Limits, exchange: Exchange) -> int | None:
     """None where it is not known and the estimate stands."""
     if item.money and exchange.guessed:
         return None
@@ -87,10 +87,22 @@ def _reported(item: Item, exchange: Exchange) -> int | None:
             return exchange.input_tokens + exchange.output_tokens
     elif item.measure == "cost" and exchange.expected is None:
         if exchange.cost_micros is not None:
-            return exchange.cost_micros if exchange.currency == item.currency else 0
+            if exchange.currency == item.currency:
+                return exchange.cost_micros
+            if _counted_elsewhere(item, limits, exchange.currency):
+                return 0
     elif not item.money:
         return 0
     return None if _answered(exchange) else 0
+
+
+def _counted_elsewhere(item: Item, limits: Limits, currency: str) -> bool:
+    """The subject has a budget in that currency. A model that was asked in another's place, as a
+    fallback or by a rule, may have a price in one for which there is none."""
+    return any(
+        other.measure == "cost" and other.subject == item.subject and other.currency == currency
+        for other in limits.items
+    )
 
 
 def _answered(exchange: Exchange) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from itertools import count
 from time import time_ns
@@ -11,10 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 from limits_cast import chat, counted, known, model, planned, with_ai
+from msgspec.structs import replace
+from proxy_servers import Call, answer
 
 from contract.keys import limits_rebuilt
 from contract.policies import Limit
-from contract.snapshot import PromptVariable
+from contract.routing import Routing
+from contract.snapshot import Deployment, Prices, PromptVariable
 from proxy.limits import Held, Item, Limiter, Limits
 
 _numbers = count(time_ns())
@@ -100,6 +104,44 @@ async def test_a_number_of_tokens_that_cannot_be_true_is_none(
     assert (event.status, event.input_tokens, event.cost_micros) == (200, None, None)
     async with asyncio.timeout(10):
         while (await counted(ai_site, "tokens", "subscription:sub-ai", "600"))[0] < 50:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("most", "status"), [(10**30, 429), (10**4000, 200)])
+async def test_an_absurd_number_asked_for_holds_nobody_up(
+    ai_site: Any, most: int, status: int
+) -> None:
+    await ai_site.publish(**planned(ai_site, Limit("tokens", 10_000, 600)))
+    absurd = {"max_tokens": most, "n": most}
+    async with asyncio.timeout(10):
+        answers = await asyncio.gather(
+            chat(ai_site, **absurd), *(chat(ai_site, max_tokens=10) for _ in range(4))
+        )
+    assert [answer.status_code for answer in answers] == [status, *[200] * 4]
+
+
+async def test_a_fallback_in_a_currency_without_a_budget_is_not_free(
+    ai_site: Any, upstream: Any
+) -> None:
+    answers = model()
+
+    async def script(call: Call, writer: asyncio.StreamWriter) -> None:
+        if json.loads(call.body)["model"] == "real":
+            writer.write(answer(b"{}", "503 Busy", "Content-Type: application/json"))
+        else:
+            await answers(call, writer)
+
+    upstream.script = script
+    (dear,) = ai_site.snapshot.models
+    euros = Deployment("e", "p", "euros", prices=Prices(1_000_000, 2_000_000, currency="EUR"))
+    other = replace(dear, id="other", name="other", api_ids=(), deployments=(euros,))
+    models = (replace(dear, routing=Routing(fallbacks=("other",))), other)
+    await ai_site.publish(models=models, **planned(ai_site, Limit("cost", 10_000, 600)))
+    assert (await chat(ai_site, max_tokens=50)).status_code == 200
+    (event,) = await ai_site.events(1)
+    assert (event.currency, event.cost_micros) == ("EUR", 50)
+    async with asyncio.timeout(10):
+        while (await counted(ai_site, "cost-USD", "subscription:sub-ai", "600"))[0] < 100:
             await asyncio.sleep(0.01)
 
 

@@ -7,7 +7,14 @@ import json
 import pytest
 
 from contract.snapshot import Prices
-from proxy.ai.estimate import ATTACHMENT, DEFAULT_OUTPUT, Estimate, input_tokens, output_tokens
+from proxy.ai.estimate import (
+    ATTACHMENT,
+    DEFAULT_OUTPUT,
+    MOST_OUTPUT,
+    Estimate,
+    input_tokens,
+    output_tokens,
+)
 
 
 def test_text_counts_half_a_token_a_byte() -> None:
@@ -48,6 +55,10 @@ def test_an_attachment_counts_by_itself(part: dict[str, object]) -> None:
         ({"max_tokens": -5}, 0),
         ({"max_tokens": "many"}, DEFAULT_OUTPUT),
         ({"n": -4, "max_tokens": 9}, 9),
+        ({"max_tokens": 90.0, "n": 2.0}, 180),
+        ({"max_tokens": 1e30, "n": 3}, MOST_OUTPUT),
+        ({"max_tokens": 10**30}, MOST_OUTPUT),
+        ({"max_tokens": 10**4000, "n": 10**4000}, DEFAULT_OUTPUT),
     ],
 )
 def test_output_is_what_the_call_allows(fields: dict[str, object], tokens: int) -> None:
