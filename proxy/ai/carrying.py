@@ -156,7 +156,11 @@ class Carried(Joined):
         exchange, attempt = self._exchange, self._attempt
         before = exchange.provider_id, exchange.deployment_id, exchange.routed
         spent = self.used.total(whole=False).output_tokens or 0
-        following = await self._next(Onward(self._asking, text, spent))
+        try:
+            following = await self._next(Onward(self._asking, text, spent))
+        except BaseException:  # The client left: what came is the first one's.
+            exchange.provider_id, exchange.deployment_id, exchange.routed = before
+            raise
         name = attempt.deployment.provider.provider.name
         code = AnswerUnreadable.code if broken is None else broken.code
         if fault is not None:
@@ -204,6 +208,7 @@ class Carried(Joined):
     def account(self) -> None:
         """Tokens and cost on the exchange: each one's at its own prices, rounded once."""
         exchange, deployment = self._exchange, self._attempt.deployment
+        exchange.guessed = self.cut_off
         account(exchange, deployment, self.total)
         if self.first is not None and self._paid is not None:
             second = self.used.total(whole=self.ended)

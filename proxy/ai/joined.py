@@ -126,10 +126,15 @@ class Joined:
         self.first, self.used = self.used.total(whole=False), Used(prompt)
 
     @property
+    def cut_off(self) -> bool:
+        """It has not come to its end, and nobody said why."""
+        return not self.ended and self.fault is None
+
+    @property
     def total(self) -> Usage | None:
-        """Of both. Of one alone only what it reported."""
+        """Of both. Of one alone what it reported, with an estimate where it was cut off."""
         if self.first is None:
-            return self.used.usage
+            return self.used.total(whole=False) if self.cut_off else self.used.usage
         return added(self.first, self.used.total(whole=self.ended))
 
     def _taken(self) -> list[Event]:

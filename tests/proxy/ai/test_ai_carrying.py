@@ -464,6 +464,32 @@ def test_where_nobody_goes_on_it_ends_with_an_error(web, provider, second, platf
     assert events(ask(web, "carried-alone"))[-1]["error"]["code"] == "upstream_broken"
 
 
+def test_what_came_before_nobody_went_on_is_estimated(web, provider, second, platform):
+    """Anthropic reports one token before it says anything."""
+    breaks_off(provider, claude("Roses are ", "red, ", end=False))
+    second.says(b'{"error":{"message":"busy"}}', status=503)
+    answer = ask(web, "claude-carried", "/v1/messages", max_tokens=100)
+    event = platform.event(answer.headers["x-request-id"])
+    assert (event.error_code, event.input_tokens) == ("upstream_broken", 40)
+    assert event.output_tokens == 1 + about(b"Roses are red, ")
+
+
+def test_who_leaves_a_stream_that_may_be_carried_on_pays_for_what_came(web, provider, platform):
+    pieces = [sse(chunk({"content": "wave"}))] * 200
+    provider.says(sse(BEGIN), *pieces, pause=0.02, **STREAM)
+    body = {"model": "carried", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    with web.stream("POST", "/v1/chat/completions", json=body) as answer:
+        for part in answer.iter_raw():
+            if b"wave" in part:
+                break
+    assert provider.left.wait(3)
+    event = platform.event(answer.headers["x-request-id"])
+    assert event.abandoned
+    assert event.input_tokens
+    assert event.output_tokens
+    assert event.cost_micros
+
+
 def test_without_the_rule_it_ends_with_an_error(web, provider, second):
     breaks_off(provider, FIRST)
     second.says(REST, **STREAM)
