@@ -68,16 +68,20 @@ def prepare(
     """The client's body for a provider that knows the model as ``model``.
 
     ``ask_usage``: it is a stream in whose request the usage must be asked for. Untouched where
-    nothing is to be changed. Raises ParameterUnsupported and TooManyValues.
+    nothing is to be changed. Raises ParameterUnsupported, TooManyValues, and InvalidJson where a
+    name is no text, which ``parse`` does not look at.
     """
     quirks = bool(preset.lacks or preset.renames)
     if not quirks and asked.model == model and not ask_usage and _unambiguous(body, asked):
         return body
     values.check(body)
-    fields = _decode_fields(body)
+    try:
+        fields = _decode_fields(body)
+        if ask_usage:
+            fields["stream_options"] = _stream_options(fields.get("stream_options"))
+    except UnicodeDecodeError as error:
+        raise InvalidJson(str(error)) from error
     fields["model"] = Raw(_encode(model))
-    if ask_usage:
-        fields["stream_options"] = _stream_options(fields.get("stream_options"))
     if quirks:
         adapt(fields, preset, notes)
         strict.fit(fields, preset.name, notes)

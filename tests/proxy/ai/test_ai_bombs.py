@@ -139,3 +139,11 @@ def test_marks_in_a_text_are_no_values(web, provider):
     body = {"model": "claude", "messages": [{"role": "user", "content": text}]}
     assert web.post("/v1/chat/completions", json=body).status_code == 502
     assert json.loads(provider.last.body)["messages"][0]["content"] == text
+
+
+@pytest.mark.parametrize("fields", [b'"\xff": 1', b'"stream": true, "stream_options": {"\xff": 1}'])
+def test_a_name_that_is_no_text_is_refused(web, provider, fields):
+    body = b'{"model": "gpt", "messages": [], ' + fields + b"}"
+    answer = web.post("/v1/chat/completions", content=body)
+    assert (answer.status_code, refused_as(answer)) == NO_JSON
+    assert provider.asked == []

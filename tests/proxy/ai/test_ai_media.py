@@ -330,7 +330,9 @@ def test_a_request_for_speech_that_is_wrong_is_refused(web, provider, fields, pa
     [
         (answered({"text": "I cannot."}), 400, "model_declined"),
         (answered(inline("audio/L16", "no base64!")), 502, "provider_answer_unreadable"),
+        (answered(inline("audio/L16", "\u00e9")), 502, "provider_answer_unreadable"),
         (answered(inline("audio/L16;rate=x", "AAAA")), 502, "provider_answer_unreadable"),
+        (answered(inline("audio/L16;channels=70000", "AAAA")), 502, "provider_answer_unreadable"),
         (answered(inline("audio/mpeg", "AAAA")), 502, "provider_answer_unreadable"),
         (b"[]", 502, "provider_answer_unreadable"),
         (b'{"candidates":[]}', 502, "provider_answer_unreadable"),
@@ -341,6 +343,16 @@ def test_an_answer_without_raw_sound_is_an_error(web, provider, answer, status, 
     body = {"model": "speaks", "input": "Hi.", "voice": "alloy", "response_format": "pcm"}
     got = web.post("/v1/audio/speech", json=body)
     assert (got.status_code, got.json()["error"]["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["audio/x\r\nx-evil: 1", "audio/L16;channels=99999", "audio/L16;rate=999999"],
+)
+def test_what_no_wav_file_can_hold_is_an_error(web, provider, kind):
+    provider.says(answered(inline(kind, "AAAA")))
+    got = web.post("/v1/audio/speech", json={"model": "speaks", "input": "Hi.", "voice": "alloy"})
+    assert (got.status_code, got.json()["error"]["code"]) == (502, "provider_answer_unreadable")
 
 
 # Transcripts
@@ -537,6 +549,14 @@ def test_what_cannot_be_judged_is_refused(web, provider, given):
     error = got.json()["error"]
     assert (got.status_code, error["code"], error["param"]) == (400, "invalid_request", "input")
     assert not provider.asked
+
+
+def test_a_score_that_is_no_score_is_left_out(web, provider):
+    scores = MISTRAL["category_scores"] | {"pii": 10**400}
+    provider.says(json.dumps({"results": [MISTRAL | {"category_scores": scores}]}).encode())
+    got = web.post("/v1/moderations", json={"model": "judges", "input": "a"})
+    assert got.status_code == 200, got.text
+    assert "pii" not in got.json()["results"][0]["category_scores"]
 
 
 @pytest.mark.parametrize(

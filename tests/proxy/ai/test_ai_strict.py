@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from test_ai_translation import ANSWER
 
 from contract.presets import PRESETS
-from proxy.ai.formats.chat.strict import STRICT
+from proxy.ai.formats.chat.strict import STRICT, fit
+from proxy.ai.middle.rules import Notes
 
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 SAID = {
@@ -93,3 +95,10 @@ def test_what_a_strict_provider_knows_is_not_touched(web, provider):
 
 def test_every_strict_provider_is_a_preset():
     assert STRICT.keys() <= PRESETS.keys()
+
+
+def test_what_is_no_text_is_left_for_the_provider_to_refuse():
+    broken = msgspec.Raw(b'[{"role":"user","content":"\xff"}]')
+    fields = {"messages": broken}
+    fit(fields, "mistral", Notes())
+    assert fields == {"messages": broken}

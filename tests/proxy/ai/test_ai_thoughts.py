@@ -10,7 +10,7 @@ from google.genai.types import HttpOptions, Part
 from msgspec.structs import replace
 from openai import OpenAI
 
-from proxy.ai.formats import chat, gemini, messages
+from proxy.ai.formats import chat, gemini, messages, seals
 from proxy.ai.formats.chat.dialects import DIALECTS
 from proxy.ai.middle import Answer, Choice, Request, Text, Thinking, ToolCall
 from proxy.ai.middle.rules import Notes
@@ -370,3 +370,9 @@ def test_googles_sdk_gives_claude_back_what_it_redacted(platform, provider, stre
     result = {"id": "toolu_1", "name": "look", "response": {"result": "Dry."}}
     talk.send_message(Part(function_response=result))
     assert json.loads(provider.last.body)["messages"][1]["content"] == REDACTED
+
+
+@pytest.mark.parametrize("rest", ["\u00e9", "!", "A", "/w=="])
+def test_a_signature_that_was_changed_is_nobodys(rest):
+    seal = seals.marked("gemini", "s")[:8] + rest
+    assert seals.unmarked("gemini", seal) == ""

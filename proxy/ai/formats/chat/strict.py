@@ -58,7 +58,7 @@ def fit(fields: dict[str, Raw], preset: str, notes: Notes) -> None:
         return
     try:
         messages = msgspec.json.decode(fields["messages"])
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     if type(messages) is not list or not all(type(one) is dict for one in messages):
         return

@@ -3,7 +3,6 @@ sound of 16 bits comes back, and the voice is one of 30."""
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
@@ -70,7 +69,7 @@ def read_answer(body: bytes) -> SpeechAnswer:
     found, why = made(answer, "audio")
     try:
         sound = b"".join(b64decode(part.data, validate=True) for part in found)
-    except binascii.Error as error:
+    except ValueError as error:
         raise AnswerUnreadable from error
     kind = found[0].media_type if found else ""
     return SpeechAnswer(format=NAME, sound=sound, media_type=kind, why=why, usage=answer.usage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +19,10 @@ LACKS: Mapping[str, Rule] = {}
 
 _FORMATS = ("", "mp3", "opus", "aac", "flac", "wav", "pcm")
 _RAW = ("audio/l16", "audio/pcm")
+_SOUND = re.compile(r"audio/[a-z0-9.+-]+")
 _RATE, _CHANNELS, _SAMPLE_BYTES = 24_000, 1, 2
 """Of raw sound where nothing else is said: 16-bit numbers, the low byte first."""
+_MOST_RATE, _MOST_CHANNELS = 384_000, 64
 
 
 def read_request(body: bytes, *, model: str = "", stream: bool = False) -> SpeechRequest:
@@ -73,12 +76,13 @@ def write_answer(answer: SpeechAnswer, request: SpeechRequest) -> bytes:
         raise ModelDeclined("sound", answer.why)
     plain, *options = (part.strip().lower() for part in answer.media_type.split(";"))
     if plain not in _RAW:
-        if not plain or request.response_format == "pcm":
+        if not _SOUND.fullmatch(plain) or request.response_format == "pcm":
             raise AnswerUnreadable
         answer.content_type = plain.encode()
         return answer.sound
     said = dict(option.partition("=")[::2] for option in options)
-    rate, channels = _number(said.get("rate"), _RATE), _number(said.get("channels"), _CHANNELS)
+    rate = _number(said.get("rate"), _RATE, _MOST_RATE)
+    channels = _number(said.get("channels"), _CHANNELS, _MOST_CHANNELS)
     if request.response_format == "pcm":
         answer.content_type = b"audio/pcm" if rate == _RATE else b"audio/pcm;rate=%d" % rate
         return answer.sound
@@ -86,10 +90,11 @@ def write_answer(answer: SpeechAnswer, request: SpeechRequest) -> bytes:
     return _wav_head(len(answer.sound), rate, channels) + answer.sound
 
 
-def _number(text: str | None, otherwise: int) -> int:
+def _number(text: str | None, otherwise: int, most: int) -> int:
+    """Raises AnswerUnreadable."""
     if text is None:
         return otherwise
-    if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text)):
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= most):
         raise AnswerUnreadable
     return int(text)
 

@@ -14,6 +14,8 @@ from proxy.ai.middle.rules import Notes, Rule
 
 NAME = "moderations"
 LACKS: Mapping[str, Rule] = {}
+_MOST = 1 << 40
+"""What is larger is no score."""
 CATEGORIES = (
     "harassment",
     "harassment/threatening",
@@ -81,7 +83,7 @@ def read_judgement(fields: Fields) -> tuple[dict[str, bool], dict[str, float]]:
     scores = {
         name: float(value)
         for name, value in (fields.table("category_scores") or {}).items()
-        if type(value) is float or type(value) is int
+        if type(value) is float or (type(value) is int and abs(value) < _MOST)
     }
     if not categories:
         raise AnswerUnreadable
