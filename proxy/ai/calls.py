@@ -61,6 +61,8 @@ BREAKER = Breaker()
 REST_SECONDS, MOST_REST_SECONDS = 2.0, 300.0
 """How long others go before a deployment that answered 429 or 5xx and did not say itself."""
 BAD_REQUEST = 400
+GOOGLES_KEY = b"API_KEY_INVALID"
+"""The reason of Google's error, of status 400, where it is the key that it does not take."""
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
 EXPLAIN = b"x-hubpo-explain"
@@ -245,7 +247,7 @@ async def first_of(
         what = failure.code if attempt is None and failure else f"{_status(attempt)} {code}".strip()
         passed.append(f"{deployment.provider.provider.name} {what}")
         if weighed is not None:
-            await weighed.fallbacks()
+            await _weigh_fallbacks(weighed, attempt)
     if attempt is None:
         if failure is None and soonest < inf:
             exchange.routed = ", ".join(passed)[:LONGEST_ROUTED]
@@ -253,6 +255,16 @@ async def first_of(
             raise ProviderLimitReached(soonest)
         raise failure or ModelUnavailable
     return attempt
+
+
+async def _weigh_fallbacks(weighed: choose.Weighed, kept: Attempt | None) -> None:
+    """``kept`` is passed on should nobody else answer; it is let go where the client leaves."""
+    try:
+        await weighed.fallbacks()
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
 
 
 def _status(attempt: Attempt | None) -> int:
@@ -385,10 +397,12 @@ def _rest(attempt: Attempt) -> float:
 def _refuse(attempt: Attempt, deployment: DeploymentRuntime) -> None:
     """A provider that refuses the gateway, or sends it elsewhere, is not the client's concern."""
     status = attempt.response.status
-    if status in (401, 403):
+    if status < 300:
+        return
+    if status in (401, 403) or (status == BAD_REQUEST and GOOGLES_KEY in attempt.body):
         attempt.close()
         raise ProviderRejectedCredentials(deployment.provider.provider.name, status)
-    if 300 <= status < 400:
+    if status < BAD_REQUEST:
         attempt.close()
         raise ProviderRefused(
             f"The AI provider '{deployment.provider.provider.name}' answered with a redirect. "

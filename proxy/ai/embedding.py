@@ -37,8 +37,8 @@ Vectors = list["array[float]"]
 """Each of length 1."""
 ANSWER_LIMIT = 16_777_216
 _BREAKER = Breaker()
-_REST_SECONDS = 2.0
-"""Where the provider does not say itself how long others are to go first."""
+_REST_SECONDS, _MOST_REST_SECONDS = 2.0, 300.0
+"""Where the provider does not say itself how long others are to go first, and at most."""
 
 
 async def embed(
@@ -80,8 +80,9 @@ async def _embedded(
         health.failed(deployment.id, _BREAKER, tenant.id)
         raise
     except ProviderRefused as error:
-        seconds = dict(error.headers).get(b"retry-after")
-        health.rests(deployment.id, _REST_SECONDS if seconds is None else float(seconds), tenant.id)
+        hint = dict(error.headers).get(b"retry-after")
+        seconds = _REST_SECONDS if hint is None else min(float(hint), _MOST_REST_SECONDS)
+        health.rests(deployment.id, seconds, tenant.id)
         raise
     health.succeeded(deployment.id)
     usage = answer.usage

@@ -93,6 +93,17 @@ def test_whoever_refuses_the_tenants_account_makes_way_for_the_next(
     assert platform.event(told.headers["x-request-id"]).error_code
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_a_key_that_google_does_not_take_is_not_the_clients(web, provider, door):
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    error = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}
+    provider.says(json.dumps({"error": error | {"details": [info]}}).encode(), status=400)
+    told = ask(web, door, "gemini")
+    assert told.status_code == 502
+    assert "provider_rejected_credentials" in told.text
+    assert "API key not valid" not in told.text
+
+
 TOO_LONG = {
     "claude": {
         "type": "invalid_request_error",

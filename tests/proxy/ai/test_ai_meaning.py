@@ -207,6 +207,14 @@ def replace_pause(reply, seconds):
     return reply
 
 
+def test_a_provider_that_wants_to_rest_for_ever_is_asked_again(web, three, platform):
+    third, gateway = three[2], platform.application.gateway
+    third.says(b'{"error":{"message":"busy"}}', status=429, headers={"retry-after": "1e9"})
+    ask(web, "meant", PARAPHRASE)
+    circuits = gateway.health.circuits.values()
+    assert max(one.rests_until for one in circuits) <= gateway.health.clock() + 300
+
+
 def test_after_a_rest_it_is_asked_again(web, three, platform):
     now = [1000.0]
     platform.application.gateway.meanings = Meanings(lambda: now[0])
@@ -299,6 +307,30 @@ def test_rules_that_lead_to_it_and_fallbacks_compare_meanings_too(web, three, pl
     )
     said = routed(platform, ask(web, "falls-to-meant", PARAPHRASE))
     assert said.startswith("meant by third-embedder; fallback of falls-to-meant; rule 'weather' (")
+
+
+def test_who_leaves_while_a_fallbacks_rule_is_weighed_leaves_nothing_open(
+    web, three, platform, providers, sandbox_url
+):
+    first, third = three[0], three[2]
+    first.says(b'{"error":{"message":"busy"}}', status=503)
+    third.answer = lambda asked: replace_pause(embeds(asked), 1.0)
+    urls = {name: url for name, (url, _) in providers.items()} | {"sandbox": sandbox_url}
+    snapshot = alice(urls)
+    falls = next(one for one in snapshot.models if one.name == "falls-to-meant")
+    busy = replace(falls.deployments[0], provider_id="first")
+    models = [replace(one, deployments=(busy,)) if one is falls else one for one in snapshot.models]
+    seen = platform.application.gateway.track.of(busy.id)
+    before = seen.in_flight
+    try:
+        platform.publish(replace(snapshot, models=tuple(models)))
+        body = {"model": "falls-to-meant", "messages": [{"role": "user", "content": PARAPHRASE}]}
+        with pytest.raises(httpx.ReadTimeout):
+            web.post("/v1/chat/completions", json=body, timeout=0.3)
+        assert first.asked
+        platform.wait(lambda: seen.in_flight == before)
+    finally:
+        platform.publish(snapshot)
 
 
 def test_nothing_is_asked_without_such_a_rule_or_question(web, three, platform):
