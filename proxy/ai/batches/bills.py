@@ -6,9 +6,10 @@ is counted, and whoever looks at the batch later closes the bill.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -51,13 +52,26 @@ async def open(desk: Desk, window: object) -> str:  # noqa: A001
     reservation = exchange.reservation
     if reservation is None or not reservation.held.limits.closed:
         return ""
-    held = reservation.held
-    try:
-        await desk.gateway.limiter.bills.open(exchange.id, held.limits, held.units, _span(window))
-    except ValkeyError as error:
-        raise LimitsUnavailable from error
+    held, bills = reservation.held, desk.gateway.limiter.bills
+    opening = asyncio.ensure_future(bills.open(exchange.id, held.limits, held.units, _span(window)))
     reservation.billed = True
+    try:
+        await asyncio.shield(opening)
+    except ValkeyError as error:
+        reservation.billed = False
+        raise LimitsUnavailable from error
+    except asyncio.CancelledError:
+        # The client left before anybody was asked for a batch.
+        desk.gateway.batches.later(_undo(desk, opening, exchange.id))
+        raise
     return exchange.id
+
+
+async def _undo(desk: Desk, opening: asyncio.Future[None], bill: str) -> None:
+    """Should that fail, what the batch might have used goes on counting."""
+    with suppress(ValkeyError, LimitsUnavailable):
+        await opening
+        await _close(desk, bill, Used(), time())
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Raw, Struct
 
-from proxy.ai import doors, estimate, passing
+from proxy.ai import doors, estimate, passing, values
 from proxy.ai.batches import keepers
 from proxy.ai.batches.errors import BatchFileInvalid, BatchLineInvalid
 from proxy.ai.batches.keepers.line import LINE_LIMIT, Line, Splitter
@@ -66,10 +66,10 @@ class Lines:
         # Some take a carriage return for the end of a line: what is one request here must be one
         # there. JSON has it between values only.
         line = line.strip().replace(b"\r", b" ")
+        if self.number > MOST_LINES and (line or self.number > 2 * MOST_LINES):
+            raise BatchFileInvalid(f"The file has more than {MOST_LINES} lines. Send several.")
         if not line:
             return
-        if self.number > MOST_LINES:
-            raise BatchFileInvalid(f"The file has more than {MOST_LINES} lines. Send several.")
         try:
             yield self._rewritten(line)
         except GatewayError as error:
@@ -78,6 +78,7 @@ class Lines:
             raise
 
     def _rewritten(self, line: bytes) -> bytes:
+        values.check(line)
         try:
             said, fields = _decode(line), _decode_fields(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -33,7 +33,8 @@ async def listed(
 ) -> dict[str, Any]:
     """Raises InvalidRequest, ``not_found`` for what the page should begin after, and what
     ``Desk.told`` raises."""
-    query = {name: values[-1] for name, values in parse_qs(desk.exchange.query.decode()).items()}
+    asked = parse_qs(desk.exchange.query.decode("latin-1"))
+    query = {name: values[-1] for name, values in asked.items()}
     limit = _limit(query.get("limit", "20" if kind == "batch" else "100"))
     after: Mark | None = None
     if "after" in query:
@@ -54,7 +55,7 @@ async def listed(
 
 
 def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 10_000:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 10_000):
         raise InvalidRequest("The parameter 'limit' must be a whole number from 1.", "limit")
     return min(int(text), PAGE)
 

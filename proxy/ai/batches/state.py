@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import Lock
+from asyncio import Lock, Task, get_running_loop
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from contract.secrets import Signer
@@ -25,6 +26,13 @@ class State:
         self.uploads: Counter[str] = Counter()
         self._recorded: dict[str, None] = {}
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._afterwards: set[Task[None]] = set()
+
+    def later(self, what: Coroutine[Any, Any, None]) -> None:
+        """Does what a call leaves to be done once it is over."""
+        task = get_running_loop().create_task(what)
+        self._afterwards.add(task)
+        task.add_done_callback(self._afterwards.discard)
 
     def turn(self, record_id: str) -> Lock:
         """Who holds it reads that batch's answers; others wait for what comes of it."""

@@ -56,6 +56,8 @@ class _Upload:
         self._desk = desk
         self._spool = spool
         self._fields: dict[str, bytes] = {}
+        self._beside = 0
+        """Bytes of the fields, with their names."""
         self._lines = Lines(self._choose)
         self._field: Field | None = None
         self._value = b""
@@ -90,6 +92,7 @@ class _Upload:
     def _take(self, item: Field | bytes | None) -> None:
         if isinstance(item, Field):
             self._field, self._value = item, b""
+            self._count(len(item.name))
             if item.name == "file":
                 if self._name is not None or item.filename is None:
                     raise InvalidRequest("The form needs one file in its field 'file'.", "file")
@@ -102,8 +105,14 @@ class _Upload:
             self._fields[self._field.name] = self._value
         elif item is not None:
             self._value += item
+            self._count(len(item))
             if len(self._value) > 1024:
                 raise InvalidRequest("A field of the form is too long.")
+
+    def _count(self, size: int) -> None:
+        self._beside += size
+        if self._beside > FORM_LIMIT:
+            raise InvalidRequest("The form holds too much beside its file.")
 
     def _choose(self, name: str) -> Place:
         """The first candidate of a model for whose choice a request's content does not matter."""

@@ -1,5 +1,6 @@
 """What batches cost: their records, and what limits count of them."""
 
+import asyncio
 import json
 import threading
 import time
@@ -231,6 +232,27 @@ def test_what_was_refused_counts_nothing_and_what_is_unknown_counts(billed, keep
     assert create(billed.web, file).status_code == 502
     tokens, cost = estimate()
     billed.wait(tokens_hour=(tokens, 0), tokens_month=(0, tokens), cost_month=(0, cost))
+
+
+def test_who_leaves_before_the_provider_is_asked_is_billed_nothing(
+    billed, keeper, platform, provider, monkeypatch
+):
+    file = upload(billed.web, jsonl(request(max_tokens=1000))).json()["id"]
+    asked, bills = len(provider.asked), platform.application.gateway.limiter.bills
+    opened, open_ = threading.Event(), bills.open
+
+    async def slowly(*arguments):
+        await open_(*arguments)
+        opened.set()
+        await asyncio.sleep(0.5)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bills, "open", slowly)
+        with pytest.raises(httpx.ReadTimeout):
+            billed.web.post("/v1/batches", json={"input_file_id": file}, timeout=0.2)
+        assert opened.wait(3)
+        billed.wait(tokens_hour=(0, 0), tokens_month=(0, 0), cost_month=(0, 0))
+    assert len(provider.asked) == asked
 
 
 def test_a_worker_that_ends_between_record_and_settlement(billed, keeper, platform, monkeypatch):

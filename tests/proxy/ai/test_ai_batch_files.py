@@ -123,6 +123,33 @@ def test_what_is_no_json_and_what_is_too_much_is_named(web, keeper, provider, mo
     assert provider.asked == []
 
 
+def test_a_line_does_not_become_large(web, keeper, provider):
+    answer = upload(web, json.dumps(request(tools=[0] * 600_000)).encode())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_many_values")
+    assert "Line 1 of the file" in answer.json()["error"]["message"]
+    assert provider.asked == []
+
+
+def test_a_form_holds_little_beside_its_file(web, keeper, provider):
+    fields = {f"field{number}": "x" * 1000 for number in range(100)}
+    answer = web.post(
+        "/v1/files",
+        data={"purpose": "batch"} | fields,
+        files={"file": ("a.jsonl", jsonl(request()))},
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert "beside its file" in answer.json()["error"]["message"]
+    assert provider.asked == []
+
+
+def test_empty_lines_are_no_requests_and_not_without_number(web, keeper, provider, monkeypatch):
+    monkeypatch.setattr(lines, "MOST_LINES", 3)
+    assert upload(web, b"\n" * 4 + jsonl(request())).json()["error"]["code"] == "batch_file_invalid"
+    assert upload(web, jsonl(request()) + b"\n" * 4).status_code == 200
+    many = upload(web, jsonl(request()) + b"\n" * 9)
+    assert (many.status_code, many.json()["error"]["code"]) == (400, "batch_file_invalid")
+
+
 def test_a_form_that_is_none_is_refused(web, keeper, provider):
     for answer, code in (
         (web.post("/v1/files", json={}), "invalid_request"),

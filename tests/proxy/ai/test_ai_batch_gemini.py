@@ -73,6 +73,16 @@ def test_results_come_back_as_openais_files(web, gemini, platform):
     assert len(batch_records(platform, event.id)) == 1
 
 
+def test_answers_that_were_not_counted_are_there_and_cost(web, gemini, platform):
+    batch = made(web, ask(0))
+    told = gemini.finish(generated(1000, 100, "One"))
+    told["metadata"]["batchStats"] = {"requestCount": "1"}
+    shown = web.get(f"/v1/batches/{batch['id']}").json()
+    assert read(web, shown["output_file_id"])["c0"]["response"]["status_code"] == 200
+    id_ = counted.record_id("alice", "gemini-1", told["name"].removeprefix("batches/"))
+    assert platform.event(id_).input_tokens == 1000
+
+
 def test_a_batch_is_cancelled_and_has_no_results(web, gemini):
     batch = made(web, ask())
     told = web.post(f"/v1/batches/{batch['id']}/cancel").json()

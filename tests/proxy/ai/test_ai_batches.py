@@ -61,7 +61,9 @@ def test_lists_are_paged_over_providers_and_hold_ones_own(
     files = answer.json()
     assert len(files["data"]) == 2
     assert files["has_more"]
-    assert web.get("/v1/batches?limit=x").json()["error"]["code"] == "invalid_request"
+    for wrong in ("x", "0", "-1", "20000", "1e3", "00001" + 5000 * "0"):
+        refused = web.get(f"/v1/batches?limit={wrong}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
     assert web.get("/v1/batches?after=x").json()["error"]["code"] == "batch_not_found"
     assert web.get("/v1/files?after=x").json()["error"]["code"] == "file_not_found"
 

@@ -206,7 +206,7 @@ def _shown(said: _Batch) -> dict[str, Any]:
         said.name.removeprefix("batches/"),
         status,
         times,
-        output_file_id=OUTPUT if there and good else None,
+        output_file_id=OUTPUT if there and (good or not failed) else None,
         error_file_id=ERRORS if there and failed else None,
         request_counts=kept.counts(stats.request_count, good, failed),
     )

@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from msgspec import Raw, Struct
 
-from proxy.ai import values
 from proxy.ai.batches.errors import BatchesUnavailable, BatchLineInvalid, FileNotFound
 from proxy.ai.batches.keepers.line import Line
 from proxy.ai.batches.places import Desk
@@ -81,7 +80,6 @@ class Keeper:
             raise BatchLineInvalid(
                 line.number, f"the model '{line.asked.model[:100]}' cannot be asked for {line.url}."
             )
-        values.check(line.body)
         request = FORMATS["chat"].read_request(line.body)
         if request.stream:
             raise BatchLineInvalid(line.number, "a batch answers whole: leave 'stream' out.")
