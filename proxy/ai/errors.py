@@ -41,7 +41,7 @@ class TooManyValues(GatewayError):
 
 
 class InvalidVariables(GatewayError):
-    """The sentence names every variable at fault."""
+    """The sentence names the variables at fault."""
 
     status = 400
     code = "invalid_variables"

@@ -108,7 +108,7 @@ async def _stream(
     others = asking.others
     carried = None if others is None else Carried(exchange, asking, others, attempt, reader)
     course = _Course(carried or reader, attempt.told.body)
-    accounted = False
+    accounted, last = False, b""
     try:
         await exchange.start(
             200, [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -120,14 +120,15 @@ async def _stream(
             last = await carried.pour(course)
         _account(exchange, attempt, carried, course)
         accounted = True
-        if course.failed is None:
-            summary = _encode(_summary(exchange, prompt, course.finish))
-            last += b"event: done\ndata: " + summary + b"\n\n"
-        else:
+        if course.failed is not None:
             raise ProviderRefused(f"The AI provider broke off: {course.failed}")
+        if course.finish is None:
+            raise AnswerUnreadable
+        summary = _encode(_summary(exchange, prompt, course.finish))
+        last += b"event: done\ndata: " + summary + b"\n\n"
     except UpstreamError as error:
         exchange.error_code = error.code
-        last = b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
+        last += b"event: error\ndata: " + render(error, exchange)[1] + b"\n\n"
     finally:
         # The client may have left. Before the last event it is needed earlier: that tells it.
         if not accounted:

@@ -19,6 +19,7 @@ from proxy.ai.calls import call
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.doors import Door
 from proxy.ai.errors import InvalidJson, InvalidVariables, ModelUnavailable
+from proxy.ai.values import check
 from proxy.errors import MethodNotAllowed, RouteNotFound
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from proxy.runtime import ApiRuntime, TenantRuntime
 
 BODY_LIMIT = 8_388_608
+MOST_NAMED = 50
+"""Variables at fault, of which clients may send any number."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -68,10 +71,12 @@ async def serve(exchange: Exchange, gateway: Gateway) -> None:
 
 
 def read_variables(prompt: CompiledPrompt, body: bytes) -> dict[str, str]:
-    """Every variable's text. Raises InvalidJson, and InvalidVariables naming all at fault.
+    """Every variable's text. Raises InvalidJson, TooManyValues, and InvalidVariables naming those
+    at fault.
 
     Numbers and booleans are put in as their JSON text, exactly as sent.
     """
+    check(body)
     try:
         given = _decode_fields(body)
     except msgspec.ValidationError as error:
@@ -95,7 +100,8 @@ def read_variables(prompt: CompiledPrompt, body: bytes) -> dict[str, str]:
         else:
             values[name] = text
     if faults:
-        raise InvalidVariables(f"Variables at fault: {'; '.join(faults)}.")
+        more = f"; and {len(faults) - MOST_NAMED} more" if len(faults) > MOST_NAMED else ""
+        raise InvalidVariables(f"Variables at fault: {'; '.join(faults[:MOST_NAMED])}{more}.")
     return values
 
 

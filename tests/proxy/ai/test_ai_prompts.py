@@ -94,6 +94,18 @@ def test_a_variable_named_like_a_field_of_the_request_changes_nothing(web, provi
     assert not provider.asked
 
 
+def test_of_variables_without_number_some_are_named(web, provider):
+    problem = ask(web, "scripted", {f"v{number}": 1 for number in range(5000)}).json()
+    assert problem["code"] == "invalid_variables"
+    assert "'v0' is unknown" in problem["detail"]
+    assert "more" in problem["detail"]
+    assert len(problem["detail"]) < 2000
+    many = b"{" + b",".join(b'"v%d":1' % number for number in range(300_000)) + b"}"
+    answer = web.post("/p/scripted", content=many)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_many_values")
+    assert not provider.asked
+
+
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
@@ -213,6 +225,18 @@ def test_a_stream_that_breaks_off_ends_with_a_problem(web, platform, provider):
     name, problem = events(answer)[-1]
     assert (name, problem["code"]) == ("error", "upstream_broken")
     assert platform.event(answer.headers["x-request-id"]).error_code == "upstream_broken"
+
+
+def test_a_stream_without_its_end_ends_with_a_problem(web, platform, provider):
+    chunk = json.dumps({"choices": [{"delta": {"content": "half"}}]})
+    provider.says(sse(chunk), content_type="text/event-stream")
+    answer = ask(web, "scripted", {"text": "a"}, params={"stream": "true"})
+    (_, said), (name, problem) = events(answer)
+    assert (said, name) == ({"delta": "half"}, "error")
+    assert problem["code"] == "provider_answer_unreadable"
+    event = platform.event(answer.headers["x-request-id"])
+    assert event.error_code == "provider_answer_unreadable"
+    assert event.output_tokens
 
 
 # What the provider may do wrong
