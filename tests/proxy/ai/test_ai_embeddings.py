@@ -105,6 +105,14 @@ def test_what_is_no_request_or_answer_is_said_so(name, body):
     assert EMBEDDINGS[name].read_usage(body) is None
 
 
+@pytest.mark.parametrize("counted", [b"-5", b"1e30", b"9" * 30, b'"7"', b"[]"])
+def test_a_number_of_tokens_that_cannot_be_true_is_none(counted):
+    body = b'{"embeddings":[{"values":[0.5]}],"usageMetadata":{"promptTokenCount":%b}}' % counted
+    answer = EMBEDDINGS["gemini_embeddings"].read_answer(body)
+    assert (answer.vectors, answer.usage) == ([[0.5]], None)
+    assert EMBEDDINGS["gemini_embeddings"].read_usage(body) is None
+
+
 def test_texts_and_numbers_cannot_be_mixed():
     with pytest.raises(InvalidRequest, match="mixes"):
         EMBEDDINGS["embeddings"].read_request(b'{"model":"m","input":["a", 1]}')

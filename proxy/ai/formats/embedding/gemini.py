@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from proxy.ai import passing
 from proxy.ai.errors import AnswerUnreadable, InvalidJson
+from proxy.ai.formats.gemini.usage import Tokens
 from proxy.ai.middle import Usage
 from proxy.ai.middle.embedding import EmbeddingAnswer, EmbeddingRequest, Purpose
 from proxy.ai.middle.rules import Notes, Rule
@@ -58,13 +59,13 @@ class _Values(Struct):
 
 
 class _Counts(Struct, rename="camel"):
-    prompt_token_count: int | None = None
+    prompt_token_count: Tokens | None = None
 
 
 class _Answer(Struct, rename="camel"):
     embeddings: list[_Values] = []
     embedding: _Values | None = None
-    usage_metadata: _Counts | None = None
+    usage_metadata: Any = None
 
 
 _decode_one = msgspec.json.Decoder(_One).decode
@@ -147,9 +148,11 @@ class GeminiEmbedding:
 
 
 def _usage(answer: _Answer) -> Usage | None:
-    if answer.usage_metadata is None or answer.usage_metadata.prompt_token_count is None:
+    try:
+        tokens = msgspec.convert(answer.usage_metadata, _Counts).prompt_token_count
+    except msgspec.ValidationError:
         return None
-    return Usage(answer.usage_metadata.prompt_token_count, 0)
+    return None if tokens is None else Usage(tokens, 0)
 
 
 MANY = GeminiEmbedding("gemini_embeddings", many=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.fields import Fields, answer_fields, encode
 from proxy.ai.formats.gemini import parts, usage
 from proxy.ai.formats.gemini.names import FINISHES, FORMAT, MADE, REASONS, each, inner
@@ -64,12 +65,12 @@ def cite(found: list[Part], grounding: dict[str, Any]) -> None:
     if not texts or type(chunks) is not list:
         return
     text = texts[-1].text.encode()
-    for support in grounding.get("groundingSupports") or []:
+    for support in _items(grounding, "groundingSupports"):
         if type(support) is not dict or type(support.get("segment")) is not dict:
             continue
         segment = support["segment"]
         start, end = segment.get("startIndex") or 0, segment.get("endIndex")
-        for index in support.get("groundingChunkIndices") or []:
+        for index in _items(support, "groundingChunkIndices"):
             source = chunks[index] if type(index) is int and 0 <= index < len(chunks) else None
             web = source.get("web") if type(source) is dict else None
             if type(web) is dict and type(start) is int:
@@ -84,16 +85,23 @@ def cite(found: list[Part], grounding: dict[str, Any]) -> None:
                 )
 
 
+def _items(of: Any, name: str) -> list[Any]:
+    found = of.get(name) if type(of) is dict else None
+    return found if type(found) is list else []
+
+
 def _logprobs(result: dict[str, Any]) -> list[dict[str, Any]]:
-    chosen, tops = result.get("chosenCandidates") or [], result.get("topCandidates") or []
+    tops = _items(result, "topCandidates")
     told = []
-    for place, one in enumerate(chosen):
-        around = tops[place].get("candidates", []) if place < len(tops) else []
+    for place, one in enumerate(_items(result, "chosenCandidates")):
+        around = _items(tops[place], "candidates") if place < len(tops) else []
         told.append(_token(one) | {"top_logprobs": [_token(other) for other in around]})
     return told
 
 
-def _token(one: dict[str, Any]) -> dict[str, Any]:
+def _token(one: Any) -> dict[str, Any]:
+    if type(one) is not dict:
+        raise AnswerUnreadable
     text = str(one.get("token", ""))
     return {
         "token": text,
@@ -129,7 +137,7 @@ def _candidate(choice: Choice, number: int) -> dict[str, Any]:
         told["logprobsResult"] = {
             "chosenCandidates": [_candidate_token(one) for one in choice.logprobs],
             "topCandidates": [
-                {"candidates": [_candidate_token(top) for top in one.get("top_logprobs") or []]}
+                {"candidates": [_candidate_token(top) for top in _items(one, "top_logprobs")]}
                 for one in choice.logprobs
             ],
         }
@@ -137,5 +145,6 @@ def _candidate(choice: Choice, number: int) -> dict[str, Any]:
     return told | own
 
 
-def _candidate_token(one: dict[str, Any]) -> dict[str, Any]:
+def _candidate_token(one: Any) -> dict[str, Any]:
+    one = one if type(one) is dict else {}
     return {"token": one.get("token", ""), "logProbability": one.get("logprob", 0.0)}

@@ -221,7 +221,8 @@ def _written_media(part: Media, notes: Notes) -> dict[str, Any] | None:
 
 def _with(blob: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """With what only this format says of the blob, which is taken out of ``more``."""
-    return blob | (more.pop("inlineData", None) or more.pop("fileData", None) or {})
+    own = more.pop("inlineData", None) or more.pop("fileData", None)
+    return blob | own if type(own) is dict else blob
 
 
 def _usual(part: Media) -> str:

@@ -154,9 +154,9 @@ def _tools(fields: Fields, request: Request) -> None:
 
 
 def _tool(declared: Fields) -> Tool:
-    schema = declared.take("parametersJsonSchema")
+    schema = declared.table("parametersJsonSchema")
     if schema is None:
-        schema = plain_schema(declared.take("parameters"))
+        schema = plain_schema(declared.table("parameters"))
     tool = Tool(name=declared.text("name"), description=declared.text("description"), schema=schema)
     rest = declared.rest()
     tool.extra = own(rest)

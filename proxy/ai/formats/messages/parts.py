@@ -169,7 +169,7 @@ class Asked:
             blocks[-1]["cache_control"] = part.cache
         said = own(part.extra)
         if "source" in said:
-            del blocks[-1]["source"]
+            blocks[-1].pop("source", None)
         joined(blocks[-1], said)
         return blocks
 

@@ -136,7 +136,7 @@ class Writer:
             self._first = dict(value["message"])
         elif kind == "message_delta":
             self._last = {name: own for name, own in value.items() if name != "type"}
-        else:
+        elif str(kind).isprintable():  # It names the event, in a line of its own.
             if not self._started:
                 self._start(out)
             if kind == "content_block_delta":
