@@ -136,7 +136,7 @@ def test_models_are_those_that_the_application_may_use(ai, platform):
             ai.models.retrieve(hidden)
         assert caught.value.code == "model_not_found"
     with client(platform, CHARLIE) as charlie:
-        own = {"charlies", "charlies-gpt", "charlies-embedder", "meant", "third-embedder"}
+        own = {"charlies", "charlies-gpt", "charlies-embedder", "kept", "meant", "third-embedder"}
         assert {model.id for model in charlie.models.list()} == own
 
 
