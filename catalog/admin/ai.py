@@ -12,17 +12,20 @@ from django.contrib.admin import register
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.admin import unpriced
 from catalog.admin.addresses import KEY_PLACEHOLDER, curl_line, gateway_address
 from catalog.admin.base import CatalogAdmin, CatalogForm, unwrapped
+from catalog.admin.cells import link
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.deployments import DeploymentInline
 from catalog.admin.rules import rules_section
 from catalog.admin.widgets import Chips, Column, RowsField, chips_field
-from catalog.models import AIModel, Api, Deployment, PriceChange, Provider
+from catalog.model_uses import Use, uses
+from catalog.models import AIModel, Api, Deployment, PriceChange, PromptVersion, Provider
 from catalog.routing_checks import check_others
 from catalog.rule_words import place
 from catalog.services import ai, tiers
@@ -249,6 +252,12 @@ def _elsewhere(model: AIModel, out: Sequence[Deployment]) -> str:
     return f"Only {', '.join(model.regions)} is asked, so not {', '.join(told)}{more}."
 
 
+def _use(use: Use) -> str:
+    """With a link to where it can be changed. A prompt's versions have no page of their own."""
+    row = use.row.prompt if isinstance(use.row, PromptVersion) else use.row
+    return format_html("{} ({})", link(row, use.name[:1].upper() + use.name[1:]), use.how)
+
+
 @register(AIModel, site=tenant_site)
 class AIModelAdmin(CatalogAdmin):
     form = AIModelForm
@@ -339,13 +348,12 @@ class AIModelAdmin(CatalogAdmin):
         ai.delete_model(model=obj)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, Any]:
-        """What compares meanings by a model keeps it, as what asks it does. Its deployments, with
-        their prices, go with it, though they cannot be deleted on their own pages."""
-        deleted, counts, needed, protected = super().get_deleted_objects(objs, request)
+        """Whatever names a model keeps it. Its deployments, with their prices, go with it, though
+        they cannot be deleted on their own pages."""
+        deleted, counts, needed, _ = super().get_deleted_objects(objs, request)
         needed -= {part._meta.verbose_name for part in (Deployment, PriceChange)}
-        rules = [rule for one in objs for rule in ai.comparing_by(one)]
-        told = [f"Rule “{rule}” of {rule.model}, which compares meanings by it" for rule in rules]
-        return deleted, counts, set() if told else needed, [*protected, *told]
+        told = [_use(use) for one in objs for use in uses(one)]
+        return deleted, counts, set() if told else needed, told
 
     @display(description="Can do")
     def can_do(self, model: AIModel) -> str:

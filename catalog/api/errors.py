@@ -8,10 +8,12 @@ from typing import Any
 from django.core.exceptions import NON_FIELD_ERRORS, ObjectDoesNotExist
 from django.core.exceptions import ValidationError as ModelError
 from django.db import IntegrityError
-from django.db.models import Model, ProtectedError, RestrictedError
+from django.db.models import ProtectedError, RestrictedError
 from rest_framework import exceptions, serializers, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
+
+from catalog.model_uses import ModelInUse
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -88,8 +90,7 @@ def _translate(error: Exception) -> Exception:
     if isinstance(error, ModelError):
         return _invalid(error)
     if isinstance(error, (ProtectedError, RestrictedError)):
-        users = getattr(error, "protected_objects", None) or error.restricted_objects
-        return Conflict(_in_use(users), "in_use")
+        return Conflict(_in_use(error), "in_use")
     if isinstance(error, IntegrityError):
         return Conflict()
     if isinstance(error, ObjectDoesNotExist):
@@ -134,7 +135,12 @@ def _below(place: str, field: str | int) -> str:
     return f"{place}.{field}" if place else field
 
 
-def _in_use(users: set[Model]) -> str:
-    names = sorted(f"{row._meta.verbose_name} “{row}”" for row in list(users)[:5])
-    more = f" and {len(users) - 5} more" if len(users) > 5 else ""
-    return f"It is still used by {', '.join(names)}{more}. Change or delete these first."
+def _in_use(error: ProtectedError | RestrictedError) -> str:
+    if isinstance(error, ModelInUse):
+        named, count = error.told[:5], len(error.told)
+    else:
+        users = getattr(error, "protected_objects", None) or error.restricted_objects
+        named = sorted(f"{row._meta.verbose_name} “{row}”" for row in list(users)[:5])
+        count = len(users)
+    more = f" and {count - 5} more" if count > 5 else ""
+    return f"It is still used by {', '.join(named)}{more}. Change or delete these first."

@@ -138,7 +138,7 @@ class Limit(Row):
     fallback = models.ForeignKey(
         "catalog.AIModel",
         verbose_name="the other model",
-        on_delete=models.SET_NULL,
+        on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="+",

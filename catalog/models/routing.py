@@ -77,7 +77,7 @@ class RoutingColumns(models.Model):
     )
     compare_with = models.ForeignKey(
         "catalog.AIModel",
-        on_delete=models.SET_NULL,
+        on_delete=models.RESTRICT,
         null=True,
         blank=True,
         related_name="+",

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import QuerySet
 
+from catalog.model_uses import ModelInUse, comparing, uses
 from catalog.models import AIModel, Api, Deployment, Provider, ProviderCredential, RoutingRule
 from catalog.price_checks import check_prices
 from catalog.routing_checks import MOST_RULES, check_others, check_regions, check_rule
@@ -153,20 +154,11 @@ def _rename_in_rules(model: AIModel) -> None:
     before = AIModel.objects.filter(pk=model.pk).values_list("name", flat=True).first()
     if before is None or before == model.name:
         return
-    for rule in _comparing_by(before):
+    for rule in comparing(before):
         for condition in rule.conditions:
             if condition.get("embedding_model") == before:
                 condition["embedding_model"] = model.name
         rule.save()
-
-
-def comparing_by(model: AIModel) -> QuerySet[RoutingRule]:
-    """Other models' rules that compare meanings by this one."""
-    return _comparing_by(model.name).exclude(model=model)
-
-
-def _comparing_by(name: str) -> QuerySet[RoutingRule]:
-    return RoutingRule.objects.filter(conditions__contains=[{"embedding_model": name}])
 
 
 def _replace_rules(model: AIModel, given: Sequence[RuleGiven]) -> None:
@@ -248,14 +240,9 @@ def save_deployment(*, deployment: Deployment) -> Deployment:
 
 @transaction.atomic
 def delete_model(*, model: AIModel) -> None:
-    """Deletes it, also from other models' fallbacks. Raises ProtectedError where a rule of
-    another model asks it or compares meanings by it, or a prompt asks it."""
-    comparing = set(comparing_by(model))
-    if comparing:
-        raise ProtectedError("Rules compare meanings by it.", comparing)
-    for other in AIModel.objects.filter(fallbacks__contains=[model.pk]):
-        other.fallbacks.remove(model.pk)
-        other.save()
+    """Deletes it with its deployments and rules. Raises ModelInUse where anything else names it."""
+    if found := uses(model):
+        raise ModelInUse(found)
     rows.delete(row=model)
 
 

@@ -312,18 +312,6 @@ def test_a_fallback_that_can_do_nothing_of_it_is_refused(call, path):
     assert "painter can do nothing of what this model can" in problem["errors"]["fallbacks"][0]
 
 
-def test_a_deleted_model_is_no_longer_a_fallback_and_a_target_is_not_deleted(
-    call, path, model, other
-):
-    call("patch", path, {"rules": [{"name": "r", "target": str(other.pk)}]})
-    problem = call("delete", f"/api/models/{other.pk}/", status=409)
-    assert "routing rule “r”" in problem["detail"]
-    call("patch", path, {"rules": [], "fallbacks": [str(other.pk)]})
-    call("delete", f"/api/models/{other.pk}/", status=204)
-    assert call("get", path)["fallbacks"] == []
-    call("patch", path, {"description": "still saved"})
-
-
 def test_a_rules_last_deployment_is_not_deleted(call, path, model, provider):
     kept = str(model.deployments.get().pk)
     call("patch", path, {"rules": [{"name": "r", "deployments": [kept]}]})

@@ -297,7 +297,7 @@ def test_a_budget_names_the_model_that_is_asked_when_it_is_used_up(model, provid
         "which only one on cost can" in problem
         for problem in problems(msgspec.structs.replace(got, policies=(calls,)))
     )
-    small.delete()
+    models.Limit.objects.update(fallback=None)  # as older tables have it
     policy = next(one for one in compiled().policies if one.measure == "cost")
     assert (policy.then, policy.fallback) == ("refuse", "")
 

@@ -12,9 +12,10 @@ from django.db import connection
 from django.utils import timezone
 
 from catalog import store
-from catalog.models import AIModel, Deployment, PriceChange, RoutingRule
+from catalog.models import AIModel, Deployment, Limit, PriceChange, RoutingRule
 from catalog.rule_words import sentence, words
 from catalog.services import ai, prices, publishing
+from catalog.services.limits import save_limit
 from contract import keys, routing, snapshot
 from tests.catalog_admin.pages import below, of
 from tests.catalog_admin.test_admin_forms import errors, posted, rows
@@ -551,9 +552,28 @@ def test_a_model_that_meanings_are_compared_by_is_not_deleted(
     ai.save_rule(rule=rule, deployments=[place])
     page = client.post(below("aimodel", embedder, "delete/"), {"post": "yes"}, follow=True)
     assert page.status_code == 200
-    told = "Rule “r” of north-large, which compares meanings by it"
-    assert told in page.content.decode()
+    told = f'href="{below("routingrule", rule, "change/")}">Routing rule “r” of north-large</a>'
+    assert f"{told} (compares meanings by it)" in page.content.decode()
     assert AIModel.objects.filter(name="vectors").exists()
+
+
+def test_a_model_that_a_budget_drops_to_is_not_deleted_and_the_budget_is_named(
+    client: Any, ours: Any, second: AIModel, in_alice: Any
+) -> None:
+    kind = {"measure": "cost", "currency": "USD", "window": "calendar_month", "amount": 5}
+    limit = save_limit(
+        limit=Limit(**kind, then="cheaper", fallback=second, application=ours.application)
+    )
+    several = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
+    for address, form in (
+        (below("aimodel", second, "delete/"), {"post": "yes"}),
+        (of("aimodel"), several),
+    ):
+        page = client.post(address, form, follow=True)
+        assert page.status_code == 200
+        told = f'href="{below("limit", limit, "change/")}">Limit “5.00 USD per calendar month”'
+        assert f"{told} on application “Web shop”</a> (drops to it)" in page.content.decode()
+        assert AIModel.objects.filter(pk=second.pk).exists()
 
 
 def test_a_model_is_deleted_with_its_deployments_and_their_prices(
