@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -20,6 +21,7 @@ from analytics.admin.sparkline import sparkline
 from analytics.admin.state import State, read
 from analytics.catalogue import Price
 from analytics.model_health import (
+    ATTENTION,
     HEALTH,
     SORTS,
     DeploymentLine,
@@ -53,6 +55,10 @@ _HEALTH = [
     ("attention", "Down or degraded"),
     *((name, LABELS[name][0]) for name in HEALTH),
 ]
+SHOWN = 20
+"""Models on one page."""
+_FEW = 3
+"""So many models show their deployments unasked."""
 _PRICES = [("", "All"), ("unknown", "Price or cost unknown")]
 _COLUMNS = (
     ("Model", "name"),
@@ -67,6 +73,7 @@ _COLUMNS = (
     ("Cost", "cost"),
     ("Price now", ""),
 )
+_SORTS = [(sort, title) for title, sort in _COLUMNS if sort]
 _HINTS = {
     "First token": "Of streamed answers: half of them began sooner; below, 95 % did",
     "Tokens/s": "Of streamed answers, from the first piece to the last",
@@ -78,7 +85,8 @@ _HINTS = {
 def models(request: HttpRequest) -> HttpResponse:
     state, wanted = _asked(request.GET)
     found = overview(request.tenant.pk, state.rng, state.filters, wanted)
-    plain = replace(state, columns={})
+    opened = _opened(state, found)
+    here = replace(state, columns=state.columns | {"page": found.page if found.page > 1 else ""})
     context = {
         "title": "Model health",
         "state": state,
@@ -88,17 +96,19 @@ def models(request: HttpRequest) -> HttpResponse:
         "fields": [
             _select("health", "Health", wanted.health, _HEALTH),
             _select("price", "Price", "unknown" if wanted.unpriced else "", _PRICES),
+            _select("sort", "Sort by", wanted.sort, _SORTS),
             {"name": "q", "label": "Name contains", "value": wanted.q, "placeholder": "gpt"},
         ],
-        "detailed": bool(wanted.q),
-        "carried": carried(state, "health", "price", "q", "page"),
+        "all_shown": True,
+        "carried": carried(state, "health", "price", "sort", "order", "q"),
         "reset": reverse("usage:models"),
         "told": _told(found),
         "demo": demo_note(
             request.tenant.pk, state, found.calls, replace(state.filters, any_model=True)
         ),
         "columns": [_column(title, sort, state, wanted) for title, sort in _COLUMNS],
-        "models": [_model(line, plain) for line in found.lines],
+        "models": [_model(line, here, opened) for line in found.lines],
+        "all": _all(here, found, opened),
         "offered": found.offered,
         "add": reverse("admin:catalog_aimodel_add")
         if request.user.has_perm("catalog.add_aimodel")
@@ -127,6 +137,7 @@ def _asked(params: Mapping[str, str]) -> tuple[State, Wanted]:
             problems.append(f"“{name}” was left out: “{own[name][:40]}” is nothing it knows.")
             own[name] = ""
     own["q"] = params.get("q", "").replace("\0", "").strip()[:120]
+    own["open"] = params.get("open", "")[:36]
     page = params.get("page", "1")
     wanted = Wanted(
         q=own["q"],
@@ -135,6 +146,7 @@ def _asked(params: Mapping[str, str]) -> tuple[State, Wanted]:
         sort=own["sort"] or "calls",
         ascending=own["order"] == "asc" if own["order"] else None,
         page=int(page) if page.isdecimal() and len(page) < 6 else 1,
+        page_size=SHOWN,
     )
     state = replace(
         state,
@@ -173,16 +185,52 @@ def _column(title: str, sort: str, state: State, wanted: Wanted) -> dict[str, An
     }
 
 
-def _model(line: ModelLine, state: State) -> dict[str, Any]:
+def _opened(state: State, found: Overview) -> set[UUID]:
+    """The models whose deployments are shown."""
+    asked = state.columns.get("open") or ("all" if len(found.lines) <= _FEW else "none")
+    return {line.id for line in found.lines if asked in ("all", str(line.id))}
+
+
+def _all(state: State, found: Overview, opened: set[UUID]) -> dict[str, str] | None:
+    """The link that shows the deployments of all models, or those of none."""
+    if not any(line.deployments for line in found.lines):
+        return None
+    if len(opened) == len(found.lines):
+        return {"text": "Fold all", "url": state.query(open="none")}
+    return {"text": "Show all deployments", "url": state.query(open="all")}
+
+
+def _model(line: ModelLine, state: State, opened: set[UUID]) -> dict[str, Any]:
+    """``state`` has the page, which links to the models' calls do not."""
     url = (
         "" if line.health == "deleted" else reverse("admin:catalog_aimodel_change", args=[line.id])
     )
+    calls, is_open = replace(state, columns={}), line.id in opened
     return {
-        **_figures(line, state, model=line.id),
+        **_figures(line, calls, model=line.id),
+        "id": line.id,
         "url": url,
         "unpriced_now": line.unpriced_now,
-        "places": [_place(one, line, state) for one in line.deployments],
+        "places": [_place(one, line, calls) for one in line.deployments] if is_open else [],
+        "fold": {
+            "open": is_open,
+            "text": _deployments(line),
+            "url": f"{state.query(open='none' if is_open else line.id)}#model-{line.id}",
+        }
+        if line.deployments
+        else None,
     }
+
+
+def _deployments(line: ModelLine) -> str:
+    """Like “3 deployments, 1 down”, so that it can be told whether to look at them."""
+    count = sum(one.id != NOTHING for one in line.deployments)
+    told = [f"{count} deployment{'' if count == 1 else 's'}" if count else "No deployment asked"]
+    for health in HEALTH:
+        same = sum(one.health == health for one in line.deployments)
+        if same and health in ATTENTION:
+            told.append(f"{same} {LABELS[health][0].lower()}")
+    return ", ".join(told)
 
 
 def _place(line: DeploymentLine, model: ModelLine, state: State) -> dict[str, Any]:

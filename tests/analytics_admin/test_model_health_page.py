@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from analytics.admin.models import SHOWN
 from analytics.admin.sparkline import HEIGHT, sparkline
 from analytics.models import UsageRecord
 from analytics.queries import Point, Totals
+from catalog.models import AIModel, Deployment
 from tests.analytics.models_cast import STREAM, cast, use
 from tests.analytics.usage import happen
 
@@ -220,3 +222,63 @@ def test_a_trend_draws_calls_and_failures_to_scale() -> None:
     assert "Most: 10 calls" in drawn.told
     assert "7 with 5xx" in drawn.told
     assert sparkline([Point(start, Totals())]) is None
+
+
+@pytest.fixture
+def many(them: Any) -> list[str]:
+    """The names of 48 models more, each served by South."""
+    with them.tenant:
+        rows = [AIModel(name=f"more-{n:02}", abilities=["chat"]) for n in range(48)]
+        AIModel.objects.bulk_create(rows)
+        Deployment.objects.bulk_create(
+            Deployment(model=row, provider=them.south, provider_model=f"of-{row.name}")
+            for row in rows
+        )
+    return [row.name for row in rows]
+
+
+def test_many_models_are_paged_and_their_deployments_folded(
+    alices: Any, them: Any, many: list[str]
+) -> None:
+    answer, found = alices.get(URL), []
+    assert "50 models" in seen(answer)
+    while True:
+        found += models(answer)
+        assert len(models(answer)) <= SHOWN
+        assert all(row["places"] == [] for row in models(answer).values())
+        if not answer.context["next"]:
+            break
+        answer = alices.get(URL + answer.context["next"])
+    assert sorted(found) == sorted(["fast", "slow", *many])
+    first = alices.get(URL)
+    assert first.content.count(b'class="usage-trend"') == 1, "fast alone was called"
+    assert models(first)["fast"]["fold"]["text"] == "2 deployments"
+
+
+def test_deployments_are_shown_on_request_of_one_model_or_of_all(
+    alices: Any, them: Any, many: list[str], tell: Any
+) -> None:
+    tell(them.tenant, "one", {str(them.fast_north.pk): "open"})
+    folded = alices.get(URL, {"sort": "name"})
+    assert models(folded)["fast"]["fold"]["text"] == "2 deployments, 1 down"
+    opened = alices.get(URL + models(folded)["fast"]["fold"]["url"].partition("#")[0])
+    shown = [name for name, row in models(opened).items() if row["places"]]
+    assert shown == ["fast"]
+    assert list(models(opened)) == list(models(folded)), "the order was kept"
+    assert {"North · fast-1", "South · fast-s", "No deployment"} == set(places(opened))
+    again = alices.get(URL + models(opened)["fast"]["fold"]["url"].partition("#")[0])
+    assert not any(row["places"] for row in models(again).values())
+    second = alices.get(URL + folded.context["next"])
+    every = alices.get(URL + second.context["all"]["url"])
+    assert list(models(every)) == list(models(second)), "it is the same page"
+    assert all(row["places"] for row in models(every).values())
+    none = alices.get(URL + every.context["all"]["url"])
+    assert not any(row["places"] for row in models(none).values())
+
+
+def test_few_models_show_their_deployments_unasked(
+    alices: Any, them: Any, many: list[str]
+) -> None:
+    assert places(alices.get(URL, {"q": "fast"}))
+    assert not places(alices.get(URL, {"q": "fast", "open": "none"}))
+    assert list(models(alices.get(URL, {"q": "of-more-07"}))) == ["more-07"]
