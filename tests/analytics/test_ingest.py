@@ -39,6 +39,7 @@ from usage_stream import (
 
 from analytics import ingest, tasks
 from analytics.ingest import Stream, consume
+from analytics.ingest.fold import Sums
 from analytics.models import INTERVALS, PoisonEntry, RollupDay, RollupMinute, UsageRecord
 from analytics.models.rollups import NOTHING
 from config import env
@@ -521,3 +522,11 @@ def test_a_tenants_minutes_are_its_own(feed: Feed) -> None:
         (UUID(ALICE), 1),
         (UUID(CHARLIE), 1),
     ]
+
+
+def test_sums_are_told_by_their_names_and_written_in_the_tables_order() -> None:
+    sums = Sums(range(len(MEASURES)))
+    assert sums.values == tuple(getattr(sums, name) for name in MEASURES)
+    assert sums.plus(sums).values == tuple(2 * number for number in range(len(MEASURES)))
+    assert (sums.calls, sums.saved_micros) == (0, len(MEASURES) - 1)
+    assert Sums().values == (0,) * len(MEASURES)
