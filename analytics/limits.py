@@ -13,17 +13,20 @@ from django.db import connection
 
 from analytics.access import tenant_session
 from contract.keys import USAGE_STREAM
-from contract.usage import NOT_COUNTED
+from contract.usage import BATCH, NOT_COUNTED
 from tenants.valkey import Client, connect
+
+# What a batch used is no call. A client's own method of that name reaches no model.
+_CALL = f"error_code <> ALL(%s) AND NOT (method = '{BATCH}' AND model_id IS NOT NULL)"
 
 # A call was let through where it had a plan, or its API needs none, and no limit refused it.
 # Without a plan no application's limits are asked, though a key that came with it is known.
-_SUMS = """
+_SUMS = f"""
 SELECT coalesce(api_id::text, ''),
     CASE WHEN plan_id IS NULL THEN '' ELSE coalesce(application_id::text, '') END,
     coalesce(plan_id::text, ''), coalesce(key_id::text, ''), currency, at >= %s,
     count(*) FILTER (
-        WHERE (plan_id IS NOT NULL OR api_id = ANY(%s::uuid[])) AND error_code <> ALL(%s)
+        WHERE (plan_id IS NOT NULL OR api_id = ANY(%s::uuid[])) AND {_CALL}
     ),
     coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)), 0)::bigint,
     coalesce(sum(cost_micros), 0)::bigint
@@ -42,7 +45,7 @@ WHERE tenant_id = %s AND at >= %s AND NOT demo AND end_user <> '' AND {within}
 GROUP BY 1, 2, 3
 """
 _ADDED = {
-    "calls": "count(*) FILTER (WHERE at >= %s AND error_code <> ALL(%s))",
+    "calls": f"count(*) FILTER (WHERE at >= %s AND {_CALL})",
     "tokens": "coalesce(sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) "
     "FILTER (WHERE at >= %s), 0)::bigint",
     "cost": "coalesce(sum(cost_micros) FILTER (WHERE at >= %s AND currency = %s), 0)::bigint",

@@ -22,6 +22,7 @@ from catalog.snapshot import compile_snapshot
 from contract import keys
 from contract.counters import read
 from contract.periods import period_at
+from contract.usage import BATCH
 from tests.analytics.usage import happen
 
 NOON = datetime(2031, 3, 14, 12, tzinfo=UTC)
@@ -138,6 +139,22 @@ def test_tokens_and_money_are_summed_by_currency(rows, alice_tenant):
         if one.place == "application" and one.limit.measure != "calls"
     }
     assert found == {("tokens", "USD"): 45, ("cost", "EUR"): 1400, ("cost", "USD"): 700}
+
+
+def test_what_a_batch_used_is_no_call_of_its_own(rows, alice_tenant):
+    """Gateways count those that create it and ask for it, and they have records of their own."""
+    save_limit(limit=Limit(amount=50, measure="tokens", window="calendar_day"))
+    model = ours(rows, model_id=rows.model.pk, model="fast")
+    happen(alice_tenant, NOON, 3, **model, method="POST")
+    used_by_it = {"method": BATCH, "input_tokens": 10, "output_tokens": 5, "attempts": 0}
+    happen(alice_tenant, NOON, 2, **model, **used_by_it)
+    happen(alice_tenant, NOON, 4, **ours(rows), method=BATCH)  # as a client may call a REST API
+    limit_rebuild.rebuild(alice_tenant, again=False)
+    got = used(alice_tenant)
+    assert got["", "tenant", "", "calls", "day"] == 7
+    assert got["", "tenant", "", "calls", "month"] == 7
+    assert got["", "key", str(rows.key.pk), "calls", "day"] == 7
+    assert got["", "tenant", "", "tokens", "day"] == 30
 
 
 def test_the_day_begins_at_midnight_in_the_tenants_time_zone(rows, alice_tenant):
@@ -295,6 +312,8 @@ def test_end_users_counters_are_what_the_records_say_of_each(users, alice_tenant
     happen(alice_tenant, NOON, 4, **ours(users))  # from before the limit: nobody knows of whom
     refused = {"status": 429, "error_code": "quota_exceeded"}
     happen(alice_tenant, NOON, 7, **ours(users, end_user=ANN, **refused))
+    batch = {"method": BATCH, "model_id": users.model.pk}
+    happen(alice_tenant, NOON, 6, **ours(users, end_user=ANN, **batch))
     elsewhere = ours(users, api_id=uuid4(), plan_id=uuid4(), key_id=uuid4(), end_user=ANN)
     happen(alice_tenant, NOON, 5, **elsewhere)
     limit_rebuild.rebuild(alice_tenant, again=False)

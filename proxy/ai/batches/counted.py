@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from contract.usage import UsageEvent
+from contract.usage import BATCH, UsageEvent
 from proxy.ai import usages
 from proxy.ai.batches import bills, keepers
 from proxy.ai.batches.places import Desk
@@ -135,7 +135,7 @@ def _write(desk: Desk, place: Place, id_: str, ended: int, total: Sum, mark: Mar
         id=id_,
         at=ended * 1_000_000,
         tenant_id=desk.tenant.id,
-        method="BATCH",
+        method=BATCH,
         path=exchange.path[:512],
         status=200,
         api_id=place.api.id,
