@@ -197,7 +197,8 @@ class Application:
         )
         self.gateway.load.most = settings.most_calls
         self.gateway.batches.signer = Signer(settings.secret_key)
-        self.gateway.batches.shelf = shelf = Shelf(settings.redis_url, sealer)
+        shelf = Shelf(settings.redis_url, sealer, settings.batch_bytes)
+        self.gateway.batches.shelf = shelf
         self._stack.callback(shelf.close)
         self.gateway.holders = holders = Holders(settings.redis_url)
         self._stack.push_async_callback(holders.close)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import Any
 
 from msgspec import structs
@@ -103,11 +104,21 @@ class Reach:
         except Redirected:
             return await self._ask(command, key, *parts, seconds=seconds)
 
+    async def beside(self, key: str, named: Callable[[int], str]) -> str:
+        """Of the names ``named`` gives, by a number, the first that is where ``key`` is. Raises
+        ValkeyError."""
+        known = await self._known()
+        server = known.server(key)
+        return next(name for name in map(named, count()) if known.server(name) == server)
+
+    async def _known(self) -> Map:
+        if self._map is None:
+            self._map = await load(self._url)
+        return self._map
+
     async def _ask(self, command: str, key: str, *parts: Part, seconds: float) -> Any:
         try:
-            if self._map is None:
-                self._map = await load(self._url)
-            server = self._map.server(key)
+            server = (await self._known()).server(key)
             connection = self._connections.get(server)
             if connection is None or not connection.alive:
                 connection = self._connections[server] = await dial(server)

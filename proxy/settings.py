@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True):
     """Size of a usage segment. Each worker has at least three."""
     journal_bytes: int = 4 * 1024 * 1024 * 1024
     """What all usage files together may take while Valkey is down; then calls are refused."""
+    batch_bytes: int = 512 * 1024 * 1024
+    """What all tenants' files that wait for their batches may take on one node of Valkey."""
     head_seconds: float = 15.0
     """A client may take so long for the head of a request."""
     stall_seconds: float = 20.0

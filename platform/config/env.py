@@ -181,6 +181,11 @@ def journal_bytes() -> int:
     return number("HUBPO_JOURNAL_MB", 4096) * 1024 * 1024
 
 
+def batch_bytes() -> int:
+    """What waiting files of batches may take on one Valkey node (``HUBPO_BATCH_FILES_MB``)."""
+    return number("HUBPO_BATCH_FILES_MB", 512) * 1024 * 1024
+
+
 def journal_segment_bytes() -> int:
     """The size of one usage file (``HUBPO_JOURNAL_SEGMENT_KB``)."""
     return number("HUBPO_JOURNAL_SEGMENT_KB", 1024) * 1024

@@ -30,6 +30,7 @@ _data_plane = asgi.create(
         journal=env.var_dir() / "journal",
         segment_bytes=env.journal_segment_bytes(),
         journal_bytes=env.journal_bytes(),
+        batch_bytes=env.batch_bytes(),
         secret_key=env.secret_key(),
         head_seconds=env.client_head_seconds(),
         stall_seconds=env.client_stall_seconds(),

@@ -92,6 +92,12 @@ def response_holder(tenant_id: str, whose: str) -> str:
     return f"hubpo:response:{{{tenant_id}}}:{whose}"
 
 
+def batch_room(number: int) -> str:
+    """Hash: how many bytes the kept files of all tenants on a node take that expire by a time.
+    The number is one that puts it on that node."""
+    return f"hubpo:batch:{{{number}}}:room"
+
+
 def limit_subject(scope: str, identifier: str = "", route_id: str = "", within: str = "") -> str:
     """``identifier`` is the id of what ``scope`` names, empty for ``tenant``; of a ``user``
     the application's id, a colon and ``user_digest``. ``route_id`` only for a route's own

@@ -52,3 +52,18 @@ class BatchFilesFull(GatewayError):
         "The files that wait here for their batches take all the room that there is. "
         "Delete those that are not needed any more, or send a smaller one."
     )
+
+
+class BatchRoomFull(GatewayError):
+    """Not the tenant's doing, and not over at once: files go within a day."""
+
+    status = 503
+    code = "batch_room_full"
+    title = "Batch room full"
+    sentence = (
+        "The files of all that wait here for their batches take all the room that there is. "
+        "Try again later."
+    )
+
+    def __init__(self) -> None:
+        super().__init__("", [(b"retry-after", b"60")])

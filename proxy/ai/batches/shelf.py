@@ -7,25 +7,21 @@ command ever holds a whole one. Whoever creates the batch has them sent on.
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from time import time
 from typing import IO, Any
 
 import msgspec
 from msgspec import Struct
 
-from contract.keys import batch_file, batch_files
+from contract.keys import batch_file
 from contract.secrets import Sealer, SealError
-from proxy.ai.batches.errors import BatchesUnavailable, BatchFilesFull
+from proxy.ai.batches.errors import BatchesUnavailable
+from proxy.ai.batches.room import KEPT_SECONDS, MOST_OF_ALL, OVERHEAD, Room
 from proxy.cluster import Reach
 from proxy.valkey import Part, ValkeyError
 
-KEPT_SECONDS = 86_400
 PIECE = 262_144
-MOST_BYTES = 67_108_864
-"""As they are kept, of one tenant."""
-_SPARE = 300
-"""Seconds for which a file is said to take room after it is gone."""
 
 
 class Kept(Struct, frozen=True):
@@ -42,23 +38,27 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Shelf:
-    """``close`` it at the end. All raise BatchesUnavailable where Valkey is away."""
+    """``close`` it at the end. All raise BatchesUnavailable where Valkey is away. ``most``: bytes
+    of all tenants' files on one node."""
 
-    def __init__(self, url: str, sealer: Sealer) -> None:
+    def __init__(self, url: str, sealer: Sealer, most: int = MOST_OF_ALL) -> None:
         self._reach = Reach(url)
         self._sealer = sealer
+        self._room = Room(self._reach, most)
 
     async def put(self, tenant_id: str, id_: str, name: str, spool: IO[bytes], size: int) -> Kept:
-        """Keeps what is in ``spool`` from its beginning. Raises BatchFilesFull."""
-        kept = Kept(name, size, int(time()), -(-size // PIECE))
+        """Keeps what is in ``spool`` from its beginning. Raises BatchFilesFull and BatchRoomFull."""
+        now = int(time())
+        kept = Kept(name, size, now, -(-size // PIECE))
         spool.seek(0)
-        stored = 0
+        taken = 0
         try:
             for place in range(1, kept.pieces + 1):
                 key = batch_file(tenant_id, id_, place)
                 sealed = self._sealer.seal_bytes(zlib.compress(spool.read(PIECE), 1), key)
-                stored += len(sealed)
-                await self._take_room(batch_files(tenant_id), id_, stored)
+                more = len(sealed) + (0 if taken else OVERHEAD)
+                await _told(self._room.take(tenant_id, id_, taken, more, now + KEPT_SECONDS))
+                taken += more
                 await self._ask("SET", key, sealed, "EX", KEPT_SECONDS)
             key = batch_file(tenant_id, id_)
             await self._ask(
@@ -68,21 +68,6 @@ class Shelf:
             await self.remove(tenant_id, id_)
             raise
         return kept
-
-    async def _take_room(self, files: str, id_: str, stored: int) -> None:
-        now = int(time())
-        await self._ask("HSET", files, id_, f"{stored}:{now + KEPT_SECONDS}")
-        await self._ask("EXPIRE", files, KEPT_SECONDS + _SPARE)
-        flat = await self._ask("HGETALL", files)
-        total = 0
-        for name, value in zip(flat[::2], flat[1::2], strict=True):
-            size, _, until = value.partition(b":")
-            if int(until) < now:
-                await self._ask("HDEL", files, name)
-            else:
-                total += int(size)
-        if total > MOST_BYTES:
-            raise BatchFilesFull
 
     async def find(self, tenant_id: str, id_: str) -> Kept | None:
         opened = await self._piece(tenant_id, id_, 0)
@@ -109,14 +94,18 @@ class Shelf:
         place = 1
         while await self._ask("DEL", batch_file(tenant_id, id_, place)):
             place += 1
-        await self._ask("HDEL", batch_files(tenant_id), id_)
+        await _told(self._room.free(tenant_id, id_))
         return there
 
     async def _ask(self, command: str, key: str, *parts: Part) -> Any:
-        try:
-            return await self._reach.ask(command, key, *parts)
-        except ValkeyError as error:
-            raise BatchesUnavailable from error
+        return await _told(self._reach.ask(command, key, *parts))
 
     def close(self) -> None:
         self._reach.close()
+
+
+async def _told(asked: Awaitable[Any]) -> Any:
+    try:
+        return await asked
+    except ValkeyError as error:
+        raise BatchesUnavailable from error

@@ -11,7 +11,7 @@ from ai_cast import ALICE
 from ai_message_batches import Anthropic, errored, now, succeeded
 
 from contract import keys
-from proxy.ai.batches import counted, shelf
+from proxy.ai.batches import counted
 
 CLAUDE = "batched-claude"
 TOOL = {
@@ -215,16 +215,6 @@ def test_a_large_file_goes_in_pieces(web, anthropic, platform):
     content = web.get(f"/v1/files/{file['id']}/content")
     assert [json.loads(line) for line in content.text.splitlines()] == asked
     assert len(content.content) == file["bytes"]
-
-
-def test_a_tenant_has_so_much_room(web, anthropic, platform, monkeypatch):
-    first = upload(web, jsonl(ask())).json()["id"]
-    monkeypatch.setattr(shelf, "MOST_BYTES", 500)
-    refused = upload(web, jsonl(*[ask(number, text="x" * 90) for number in range(200)]))
-    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "batch_files_full")
-    assert len(left(platform)) == 2  # The first file's.
-    assert web.delete(f"/v1/files/{first}").status_code == 200
-    assert upload(web, jsonl(ask())).status_code == 200
 
 
 def test_what_anthropic_refuses_is_told_in_openais_shape(web, anthropic, provider):
