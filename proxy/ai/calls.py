@@ -306,6 +306,7 @@ async def _room(
         return None, 0.0
     if candidate.wait:
         return None, candidate.wait
+    asking.tokens = asking.tokens or choose.estimated(asking).tokens
     return await declared.take(gateway, candidate.deployment, asking.tokens)
 
 

@@ -144,13 +144,8 @@ def _next(model: ModelRuntime) -> set[str]:
 
 
 def _is_bounded(deployment: Deployment) -> bool:
-    """There are calls that it cannot serve, or cannot serve now."""
-    return bool(
-        deployment.abilities
-        or deployment.context_tokens
-        or deployment.requests_per_minute
-        or deployment.tokens_per_minute
-    )
+    """There are calls that it cannot serve."""
+    return bool(deployment.abilities or deployment.context_tokens)
 
 
 def credential(provider: Provider, tenant_id: str, sealer: Sealer | None) -> str | None:
