@@ -14,6 +14,7 @@ class Price(Protocol):
     output: Decimal | None
     currency: str
     known: bool
+    besides: str
 
 
 class Place(Protocol):

@@ -48,7 +48,7 @@ _COUNTED = {
     "abandoned": "count(*) FILTER (WHERE abandoned)",
     "limited": "count(*) FILTER (WHERE status = 429)",
     "unpriced": "count(*) FILTER (WHERE cost_micros IS NULL "
-    "AND num_nonnulls(input_tokens, output_tokens) > 0)",
+    "AND (num_nonnulls(input_tokens, output_tokens) > 0 OR measure <> ''))",
     "streams": f"count(*) FILTER (WHERE {_STREAM})",
     "first_token_us": f"coalesce(sum(first_byte_us) FILTER (WHERE {_STREAM}), 0)::bigint",
     "written_tokens": f"coalesce(sum(output_tokens) FILTER (WHERE {_WHOLE}), 0)::bigint",

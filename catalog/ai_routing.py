@@ -15,7 +15,7 @@ from catalog.library import prices_known
 from catalog.models.prices import PRICE_FIELDS, PriceColumns
 from catalog.models.routing import Strategy
 from contract import routing as contract
-from contract.snapshot import Deployment, Prices, PriceStep
+from contract.snapshot import Deployment, PicturePrice, Prices, PriceStep
 
 _STRATEGIES: dict[str, contract.Strategy] = {
     Strategy.WEIGHTED: contract.Weighted(),
@@ -52,10 +52,15 @@ def prices(row: PriceColumns, since: int = 0) -> Prices:
         PriceStep(step["unit"], int(step["above"]), micros(Decimal(str(step["price"]))) or 0)
         for step in row.price_steps
     )
+    pictures = tuple(
+        PicturePrice(one["size"], one["quality"], micros(Decimal(str(one["price"]))) or 0)
+        for one in row.picture_prices
+    )
     return Prices(
         **units,
         currency=row.currency,
         steps=steps,
+        pictures=pictures,
         since=since,
         batch_percent=row.batch_percent,
     )

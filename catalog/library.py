@@ -42,23 +42,23 @@ UNITS = {
     "output_image_mtok": "output_image",
     "requests_kcount": "request",
     "web_searches_kcount": "search",
+    "rerank_searches_kcount": "search",
+    "input_audio_hours": "heard_hour",
+    "input_mchars": "characters",
 }
 """Its units that the gateway counts, and what ``contract.snapshot.Prices`` calls them. Both are per
-million tokens, or per thousand."""
+million tokens or characters, per thousand, or per hour."""
 
 BEYOND = {
     "audio_hours": "sound by the hour",
-    "input_audio_hours": "sound heard by the hour",
     "output_audio_hours": "sound made by the hour",
     "cache_image_read_mtok": "pictures read from a cache",
     "input_annotated_document_kpages": "annotated pages",
     "input_document_kpages": "pages",
-    "input_mchars": "characters",
     "input_text_messages_kcount": "messages",
     "input_video_mtok": "film seen",
     "output_citation_mtok": "citations",
     "output_video_mtok": "film made",
-    "rerank_searches_kcount": "searches for reranking",
     "storage_searches_kcount": "searches in files",
 }
 """Those that it does not count: calls cost what the other units say."""
@@ -140,8 +140,21 @@ def vendor_ids(preset: str, base_url: str) -> list[str]:
 
 
 def prices_known(prices: Prices, abilities: Collection[str]) -> bool:
-    """Whether a call's tokens have a price: those of the answer too where it is a chat."""
-    return prices.input is not None and (prices.output is not None or "chat" not in abilities)
+    """Whether a call has a price: its tokens, those of the answer too where it is a chat, or else
+    what each of its abilities may be billed by."""
+    if prices.input is not None and (prices.output is not None or "chat" not in abilities):
+        return True
+    return bool(abilities) and all(_known_apart(prices, ability) for ability in abilities)
+
+
+def _known_apart(prices: Prices, ability: str) -> bool:
+    units = {
+        "images": (prices.picture, prices.pictures or None),
+        "transcription": (prices.heard_hour,),
+        "speech": (prices.characters,),
+        "rerank": (prices.search,),
+    }
+    return any(price is not None for price in units.get(ability, ()))
 
 
 def _vendor(provider: Provider) -> Vendor:
@@ -172,10 +185,16 @@ def _entry(vendor: Vendor, model: ModelInfo) -> Entry:
         abilities=abilities,
         traits=_traits(prices[-1]),
         comments=model.price_comments or "",
-        beyond=tuple(sorted(BEYOND.get(unit, unit) for unit in units - UNITS.keys())),
+        beyond=_beyond(units),
         by_hour=bool(_hours(model)),
         deprecated=bool(model.deprecated),
     )
+
+
+def _beyond(units: set[str]) -> tuple[str, ...]:
+    if "input_audio_hours" in units:
+        units = units - {"audio_hours"}  # the same, for want of a direction
+    return tuple(sorted(BEYOND.get(unit, unit) for unit in units - UNITS.keys()))
 
 
 def _abilities(id_: str, vendor: str, prices: Prices) -> tuple[str, ...]:
@@ -185,6 +204,8 @@ def _abilities(id_: str, vendor: str, prices: Prices) -> tuple[str, ...]:
             return (ability,)
     if vendor == "voyageai":
         return ("embeddings",)
+    if prices.heard_hour is not None or prices.characters is not None:
+        return ("transcription",) if prices.characters is None else ("speech",)
     if prices.input is None and prices.output is None and prices.request is None:
         return ()
     if prices.output_image is not None:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
-from catalog.ai_routing import in_force
+from catalog.ai_routing import in_force, prices
+from catalog.library import prices_known
 from catalog.models import AIModel, Deployment
 from catalog.models.prices import PriceColumns
+from catalog.rule_words import apart_words
 from catalog.target_states import seen
 
 __all__ = ["Offered", "Place", "Price", "models", "seen"]
@@ -25,6 +27,8 @@ class Price:
     currency: str
     known: bool
     """Whether calls can be given a cost. What makes no text needs no price for its output."""
+    besides: str = ""
+    """In words, what is billed otherwise than by the token."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,10 @@ def _place(model: AIModel, row: Deployment) -> Place:
         provider=row.provider.name,
         region=row.region,
         in_use=row.enabled and row.provider.enabled and model.enabled,
-        price=_price(in_force(row), writes=AIModel.Ability.CHAT in model.abilities),
+        price=_price(in_force(row), model.abilities),
     )
 
 
-def _price(row: PriceColumns, *, writes: bool) -> Price:
-    known = row.input_price is not None and (row.output_price is not None or not writes)
-    return Price(row.input_price, row.output_price, row.currency, known)
+def _price(row: PriceColumns, abilities: list[str]) -> Price:
+    known = prices_known(prices(row), abilities)
+    return Price(row.input_price, row.output_price, row.currency, known, apart_words(row))

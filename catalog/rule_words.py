@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from catalog.models import Deployment, RoutingRule
@@ -93,14 +94,40 @@ def _joined(words: Sequence[str], last: str = "or") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+_APART = {
+    "picture_price": "a picture",
+    "heard_hour_price": "an hour of sound",
+    "characters_price": "a million characters",
+}
+
+
 def price_words(row: PriceColumns) -> str:
-    """Like “0.15 in, 0.6 out, 3 more, USD”."""
-
-    def plain(name: str) -> str:
-        price = getattr(row, name)
-        return "unknown" if price is None else f"{price.normalize():f}"
-
-    further = sum(getattr(row, name) is not None for name in PRICE_FIELDS[2:])
+    """Like “0.15 in, 0.6 out, 3 more, USD” or “0.04 a picture, USD”."""
+    apart, tokens = apart_words(row), (row.input_price, row.output_price)
+    said = [apart] if apart else []
+    if not apart or tokens != (None, None):
+        said.insert(0, f"{_plain(tokens[0])} in, {_plain(tokens[1])} out")
+    told = (*PRICE_FIELDS[:2], *_APART)
+    further = sum(getattr(row, name) is not None for name in PRICE_FIELDS if name not in told)
     further += len(row.price_steps)
-    more = f", {further} more" if further else ""
-    return f"{plain('input_price')} in, {plain('output_price')} out{more}, {row.currency}"
+    if further:
+        said.append(f"{further} more")
+    return ", ".join([*said, row.currency])
+
+
+def apart_words(row: PriceColumns) -> str:
+    """What is billed otherwise than by the token: “0.04 to 0.25 a picture, 0.36 an hour of
+    sound”."""
+    said = []
+    for name, of in _APART.items():
+        prices = [] if (own := getattr(row, name)) is None else [own]
+        if name == "picture_price":
+            prices += [Decimal(str(one["price"])) for one in row.picture_prices]
+        if prices:
+            low, high = _plain(min(prices)), _plain(max(prices))
+            said.append(f"{low} {of}" if low == high else f"{low} to {high} {of}")
+    return ", ".join(said)
+
+
+def _plain(price: Decimal | None) -> str:
+    return "unknown" if price is None else f"{price.normalize():f}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from contract.snapshot import ApiKey, Application
-from contract.usage import UsageEvent
+from contract.usage import Measured, UsageEvent
 from proxy.errors import BodyTooLarge
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ class Exchange:
     compared: ModelRuntime | None = None
     """The model at whose price the saving is reckoned."""
     saved_micros: int | None = None
+    measured: Measured | None = None
+    """What else than tokens it may be billed by."""
     routed: str = ""
     """Why the model's deployment was chosen, and whom it came after."""
     adapted: str = ""
@@ -399,4 +401,5 @@ class Exchange:
             self.adapted,
             self.cache_write_tokens,
             self.saved_micros,
+            self.measured,
         )

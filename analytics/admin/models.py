@@ -296,9 +296,9 @@ def _workers(line: DeploymentLine) -> dict[str, str]:
 
 
 def _price(price: Price) -> dict[str, Any]:
-    if not price.known:
-        return {"known": False, "text": _in_and_out(price) if price.input is not None else ""}
-    return {"known": True, "text": _in_and_out(price)}
+    said = [_in_and_out(price)] if price.input is not None else []
+    said += [f"{price.besides} {price.currency}"] if price.besides else []
+    return {"known": price.known, "text": "; ".join(said)}
 
 
 def _in_and_out(price: Price) -> str:

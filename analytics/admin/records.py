@@ -62,7 +62,7 @@ def lines(records: list[UsageRecord]) -> list[dict[str, Any]]:
             "application": named["application"].get(record.application_id, ""),
             "model": record.model,
             "tokens": _tokens(record),
-            "cost": "" if record.cost_micros is None else _cost(record),
+            "cost": "" if (cost := _cost(record)) == text.NOTHING else cost,
             "retried": record.attempts if (record.attempts or 0) > 1 else "",
             "demo": record.demo,
             "abandoned": record.abandoned,
@@ -124,6 +124,7 @@ def whole(record: UsageRecord) -> dict[str, Any]:
                     ("Of the input, cached", text.count(record.cached_tokens), ""),
                     ("Of the output, reasoning", text.count(record.reasoning_tokens), ""),
                     ("Written to a cache", text.count(record.cache_write_tokens), ""),
+                    ("Besides tokens", _measured(record), ""),
                     ("Cost", _cost(record), ""),
                     ("Saved", text.money(record.saved_micros, record.currency), ""),
                     ("Chosen", record.routed or text.NOTHING, ""),
@@ -177,7 +178,24 @@ def _tokens(record: UsageRecord) -> str:
     return f"{text.count(record.input_tokens)} / {text.count(record.output_tokens)}"
 
 
+def _measured(record: UsageRecord) -> str:
+    """Like “3 pictures (1024x1536/high)” or “90.5 seconds of sound”."""
+    unit, count, kind = record.measure, record.measured, record.measured_kind
+    if not unit:
+        return text.NOTHING
+    if unit == "millisecond":
+        if count is None:
+            return "sound of unknown length"
+        return f"{f'{count / 1000:,.3f}'.rstrip('0').rstrip('.')} seconds of sound"
+    many = "an unknown number of" if count is None else text.count(count)
+    name = unit if count == 1 else {"search": "searches"}.get(unit, f"{unit}s")
+    return f"{many} {name}{f' ({kind})' if kind else ''}"
+
+
 def _cost(record: UsageRecord) -> str:
+    used = record.measure or (record.input_tokens, record.output_tokens) != (None, None)
+    if used and record.cost_micros is None:
+        return "unknown"
     return text.money(record.cost_micros, record.currency)
 
 

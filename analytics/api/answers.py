@@ -79,7 +79,7 @@ class Figures(serializers.Serializer):
         "compared with, as `cost_micros`; less than 0 where it would have cost less.",
     )
     unpriced = serializers.IntegerField(
-        help_text="Calls that used tokens and whose cost is unknown."
+        help_text="Calls that used tokens, or what else is billed, and whose cost is unknown."
     )
     request_bytes = serializers.IntegerField()
     response_bytes = serializers.IntegerField()
@@ -161,6 +161,17 @@ class RecordOut(serializers.ModelSerializer):
     adapted = serializers.CharField(
         help_text="What the provider could not be told as the client asked it."
     )
+    measure = serializers.CharField(
+        help_text="What else than tokens it may be billed by: `picture` (made), `millisecond` (of "
+        "sound heard), `character` (spoken) or `search` (by a reranker). Empty: nothing."
+    )
+    measured = serializers.IntegerField(
+        allow_null=True, help_text="How many of them. Null: not known, and no cost by them is."
+    )
+    measured_kind = serializers.CharField(
+        help_text="Of pictures their size and quality, like `1024x1536/high`; `auto` stands for "
+        "what nobody said."
+    )
     api = NamedOut(allow_null=True)
     route = NamedOut(allow_null=True)
     application = NamedOut(allow_null=True)
@@ -197,6 +208,9 @@ class RecordOut(serializers.ModelSerializer):
             "cache_write_tokens",
             "cost_micros",
             "saved_micros",
+            "measure",
+            "measured",
+            "measured_kind",
             "currency",
             "routed",
             "adapted",

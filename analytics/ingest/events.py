@@ -30,7 +30,7 @@ COLUMNS = (
     "abandoned, method, status, error_code, tenant_id, api_id, route_id, application_id, key_id, "
     "plan_id, model_id, model, provider_id, deployment_id, prompt_id, prompt_version, currency, "
     "input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_micros, attempts, "
-    "end_user, routed, adapted, cache_write_tokens, saved_micros"
+    "end_user, routed, adapted, cache_write_tokens, saved_micros, measure, measured, measured_kind"
 )
 """Of a record, in the order of ``Call.line``."""
 
@@ -44,9 +44,10 @@ _FIVE = "\t".join(["%d"] * 5)
 _FLAGS = {(a, b): f"{a:d}\t{b:d}" for a in (False, True) for b in (False, True)}
 _NO_TOKENS = "\t".join([r"\N"] * 5)
 _NO_AI = "\t\t\\N\t\\N"
+_NOT_MEASURED = "\t\\N\t"
 
-LONGEST_NOTE = 200
-"""Characters of ``adapted``."""
+LONGEST_NOTE, LONGEST_MEASURE = 200, 60
+"""Characters of ``adapted``, and of a unit and of a kind of what is measured."""
 
 
 class Unusable(ValueError):
@@ -109,7 +110,7 @@ def parse(body: bytes, oldest: int, newest: int) -> Call:
         f"{_FIVE % numbers}\t{_FLAGS[event.streamed, event.abandoned]}\t"
         f"{_outcome(event.method, event.status, event.error_code)}\t"
         f"{who_text}\t{what_text}\t{_tokens(event)}\t{_attempts(event.attempts)}\t"
-        f"{escaped(event.end_user)}\t{_ai(event)}"
+        f"{escaped(event.end_user)}\t{_ai(event)}\t{_measured(event)}"
     )
     return Call(identifier, who, what, event, line)
 
@@ -203,6 +204,16 @@ def _ai(event: UsageEvent) -> str:
     return "\t".join(
         [escaped(event.routed[:LONGEST_ROUTED]), escaped(event.adapted[:LONGEST_NOTE]), *numbers]
     )
+
+
+def _measured(event: UsageEvent) -> str:
+    measured = event.measured
+    if measured is None:
+        return _NOT_MEASURED
+    _checked(measured.count or 0)
+    count = r"\N" if measured.count is None else str(measured.count)
+    unit, kind = (escaped(said[:LONGEST_MEASURE]) for said in (measured.unit, measured.kind))
+    return f"{unit}\t{count}\t{kind}"
 
 
 def _checked(*numbers: int) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ def _by_minute(calls: Iterable[Call], demo: bool) -> Folded:
         sums.cache_write_tokens += event.cache_write_tokens or 0
         if event.streamed and event.first_byte_us and event.model_id and status < 400:
             sums.stream(event)
-        if tokens_in is None and tokens_out is None and cost is None:
+        if tokens_in is None and tokens_out is None and cost is None and event.measured is None:
             continue
         sums.input_tokens += tokens_in or 0
         sums.output_tokens += tokens_out or 0

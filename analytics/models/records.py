@@ -6,7 +6,8 @@ from django.db import models
 
 
 class UsageRecord(models.Model):
-    """A usage event as it was recorded; the fields are those of ``contract.usage``.
+    """A usage event as it was recorded; the fields are those of ``contract.usage``, of ``measured``
+    the unit in ``measure`` and the count by its own name.
 
     The table is made in SQL by the first migration: partitions, indexes and policies are
     beyond what Django's schema editor knows.
@@ -50,6 +51,9 @@ class UsageRecord(models.Model):
     adapted = models.TextField(default="", blank=True)
     cache_write_tokens = models.BigIntegerField(null=True)
     saved_micros = models.BigIntegerField(null=True)
+    measure = models.TextField(default="", blank=True)
+    measured = models.BigIntegerField(null=True)
+    measured_kind = models.TextField(default="", blank=True)
     demo = models.BooleanField(default=False)
 
     class Meta:

@@ -77,7 +77,8 @@ class Totals:
     reasoning_tokens: int = 0
     cache_write_tokens: int = 0
     unpriced: int = 0
-    """Calls that used tokens and whose cost is unknown: ``cost`` is without them."""
+    """Calls that used tokens, or what else is billed, and whose cost is unknown: ``cost`` is
+    without them."""
     cost: dict[str, int] = field(default_factory=dict)
     saved: dict[str, int] = field(default_factory=dict)
     """By currency too, of those in which something was; less than 0 where calls cost more."""

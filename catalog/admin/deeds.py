@@ -128,11 +128,13 @@ class DeedsMixin:
 
 
 def add_refusal(form: forms.Form, error: ValidationError) -> None:
-    """Put a service's refusal at the fields it names; where the form has none, at the top."""
+    """Put a service's refusal at the fields it names, of a row at its list; where the form has
+    none, at the top."""
     if not hasattr(error, "error_dict"):
         form.add_error(None, error)
         return
-    for field, errors in error.error_dict.items():
+    for name, errors in error.error_dict.items():
+        field = name.partition("[")[0]
         form.add_error(field if field in form.fields else None, errors)
 
 

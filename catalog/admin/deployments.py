@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -22,7 +23,7 @@ from catalog.ai_routing import in_force
 from catalog.models import Deployment, PriceChange
 from catalog.models.ai import Trait
 from catalog.models.prices import PRICE_FIELDS
-from catalog.price_checks import STEPPED, check_prices, check_step
+from catalog.price_checks import STEPPED, check_picture, check_prices, check_step
 from catalog.rule_words import place, price_words
 from catalog.services import ai, prices
 from tenants.sites import tenant_site
@@ -37,6 +38,7 @@ FURTHER = [
     "batch_percent",
     "price_steps",
 ]
+APART = [("heard_hour_price", "characters_price"), "picture_price", "picture_prices"]
 PRICE_FIELDSETS = [
     (
         "Prices",
@@ -54,15 +56,35 @@ PRICE_FIELDSETS = [
             "description": "Where one is empty, those tokens cost what all input, or output, does.",
         },
     ),
+    (
+        "Prices of pictures, sound and speech",
+        {
+            "classes": ["collapse"],
+            "fields": APART,
+            "description": "For models that are billed by the picture, by the length of what they "
+            "hear or by the characters they speak. Tokens are paid too, where they have a price.",
+        },
+    ),
 ]
 _UNITS = {unit: unit.replace("_", " ").replace("1h", "for an hour") for unit in STEPPED}
 
 
 def _step(row: dict[str, Any]) -> dict[str, Any] | None:
-    if not row["above"].strip() and not row["price"].strip():
+    return _checked(check_step, row, "above", "price")
+
+
+def _picture(row: dict[str, Any]) -> dict[str, Any] | None:
+    return _checked(check_picture, row, "size", "quality", "price")
+
+
+def _checked(
+    check: Callable[[Any], dict[str, Any]], row: dict[str, Any], *typed: str
+) -> dict[str, Any] | None:
+    """None for a row in which nothing was typed."""
+    if not any(row[name].strip() for name in typed):
         return None
     try:
-        return check_step(row)
+        return check(row)
     except ValidationError as error:
         raise forms.ValidationError(error.messages[0]) from None
 
@@ -100,6 +122,23 @@ def steps_field() -> RowsField:
         required=False,
         label="Prices of long prompts",
         help_text="A call with more input tokens pays this for all its tokens of that kind.",
+    )
+
+
+def pictures_field() -> RowsField:
+    return RowsField(
+        [
+            Column("size", "Size"),
+            Column("quality", "Quality"),
+            Column("price", "For one picture"),
+        ],
+        "Add a price of pictures",
+        _picture,
+        required=False,
+        label="Pictures by size and quality",
+        help_text="Like 1024x1536 and high, as the provider's answer says it, or else the request; "
+        "auto where neither does. An empty quality is any. A picture that is not listed costs what "
+        "a picture made does above; where that is empty its cost is unknown.",
     )
 
 
@@ -166,6 +205,7 @@ class DeploymentInline(CatalogInline):
 
 class DeploymentPageForm(DeploymentForm):
     price_steps = steps_field()
+    picture_prices = pictures_field()
     abilities = chips_field(
         Trait.choices,
         required=False,
@@ -280,6 +320,7 @@ def _prices_section(request: HttpRequest, deployment: Deployment) -> dict[str, A
 
 class PriceChangeForm(PricesForm):
     price_steps = steps_field()
+    picture_prices = pictures_field()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

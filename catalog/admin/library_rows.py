@@ -34,7 +34,10 @@ LABELS = {
     "input_image": "Pictures seen",
     "output_image": "Pictures made",
     "request": "A thousand calls",
-    "search": "A thousand web searches",
+    "search": "A thousand searches",
+    "picture": "A picture made",
+    "heard_hour": "An hour of sound transcribed",
+    "characters": "A million characters spoken",
 }
 _ABILITIES = {**dict(AIModel.Ability.choices), **dict(Trait.choices)}
 
@@ -58,8 +61,8 @@ def row(entry: Entry, placed: list[Placed], providers: list[Provider]) -> dict[s
         "entry": entry,
         "can_do": ", ".join(_ABILITIES[one] for one in (*entry.abilities, *entry.traits)),
         "context": f"{entry.context_tokens:,}" if entry.context_tokens else "",
-        "input": money(prices.input),
-        "output": _output(entry, prices),
+        "input": _of_tokens(entry, prices, prices.input),
+        "output": _of_tokens(entry, prices, prices.output),
         "known": library.prices_known(prices, entry.abilities),
         "placed": [
             {
@@ -78,11 +81,11 @@ def row(entry: Entry, placed: list[Placed], providers: list[Provider]) -> dict[s
     }
 
 
-def _output(entry: Entry, prices: Prices) -> str:
-    """What answers with no tokens has no price for them."""
-    if prices.output is None and library.prices_known(prices, entry.abilities):
+def _of_tokens(entry: Entry, prices: Prices, price: int | None) -> str:
+    """What answers with no tokens has no price for them, or is not billed by the token at all."""
+    if price is None and library.prices_known(prices, entry.abilities):
         return "–"
-    return money(prices.output)
+    return money(price)
 
 
 def details(entry: Entry) -> list[tuple[str, str]]:

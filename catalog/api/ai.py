@@ -57,7 +57,7 @@ _MODEL_FIELDS = [
     "deployments",
     "rules",
 ]
-_PRICES = (*PRICE_FIELDS, "price_steps", "batch_percent", "currency")
+_PRICES = (*PRICE_FIELDS, "price_steps", "picture_prices", "batch_percent", "currency")
 _PRICE_CHANGE_FIELDS = ["deployment", "since", *_PRICES]
 
 
@@ -156,19 +156,49 @@ class PriceStepSerializer(serializers.Serializer):
     )
 
 
-def _kept(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+class PicturePriceSerializer(serializers.Serializer):
+    """Of a picture of one kind. Pictures of other kinds cost `picture_price`; where that is null
+    their cost is unknown."""
+
+    size = serializers.CharField(
+        max_length=24,
+        help_text="As the provider's answer says it, or else the request, like `1024x1536`; `auto` "
+        "where neither does.",
+    )
+    quality = serializers.CharField(
+        max_length=24,
+        required=False,
+        allow_blank=True,
+        help_text="In the same way, like `high`. Empty: any that has no price of its own.",
+    )
+    price = serializers.DecimalField(
+        max_digits=14, decimal_places=6, min_value=0, help_text="Of one picture."
+    )
+
+
+def _kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """As a JSON column takes them."""
-    return [{**step, "price": str(step["price"])} for step in steps]
+    return [{**row, "price": str(row["price"])} for row in rows]
 
 
-class DeploymentSerializer(ChildSerializer):
+class ListsOfPrices(serializers.Serializer):
+    """The prices that are lists, of whatever has some."""
+
     price_steps = PriceStepSerializer(
         many=True, required=False, help_text="Prices of long prompts."
+    )
+    picture_prices = PicturePriceSerializer(
+        many=True, required=False, help_text="Pictures made, by size and quality."
     )
 
     def validate_price_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return _kept(steps)
 
+    def validate_picture_prices(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return _kept(rows)
+
+
+class DeploymentSerializer(ListsOfPrices, ChildSerializer):
     class Meta:
         model = Deployment
         fields = [
@@ -384,6 +414,7 @@ class ModelViewSet(Resource):
 
 class PriceChangeSerializer(serializers.ModelSerializer):
     price_steps = PriceStepSerializer(many=True)
+    picture_prices = PicturePriceSerializer(many=True)
     begun = serializers.SerializerMethodField(
         help_text="Whether they hold, or have held: then they can no longer be changed."
     )
@@ -412,14 +443,10 @@ class PriceChangeSerializer(serializers.ModelSerializer):
         )
     ]
 )
-class PriceChangeInput(serializers.ModelSerializer):
+class PriceChangeInput(ListsOfPrices, serializers.ModelSerializer):
     since = serializers.DateTimeField(
         required=False, help_text="Not in the past. Left out: from now on."
     )
-    price_steps = PriceStepSerializer(many=True, required=False)
-
-    def validate_price_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return _kept(steps)
 
     class Meta:
         model = PriceChange

@@ -35,7 +35,8 @@ class LibraryStepSerializer(serializers.Serializer):
 
 
 class LibraryPricesSerializer(serializers.Serializer):
-    """Per million tokens, or per thousand calls and searches, as a deployment has them."""
+    """Per million tokens or characters, thousand calls or searches, or hour of sound, as a
+    deployment has them."""
 
     since = serializers.DateTimeField(allow_null=True, help_text="Null: from ever on.")
     price_steps = LibraryStepSerializer(many=True)

@@ -23,8 +23,9 @@ def _price(label: str, **options: Any) -> models.DecimalField:
 
 
 class PriceColumns(models.Model):
-    """Per million tokens, but for calls and searches. Only ``input_price`` and ``output_price`` can
-    be unknown: where another one is empty, those tokens cost what all input, or output, does.
+    """Per million tokens, but for calls and searches and what has a price by the piece, the hour or
+    the character. Only ``input_price`` and ``output_price`` can be unknown: where another one of
+    tokens is empty, those cost what all input, or output, does.
     """
 
     input_price = _price(
@@ -42,7 +43,23 @@ class PriceColumns(models.Model):
     input_image_price = _price("pictures seen")
     output_image_price = _price("pictures made")
     request_price = _price("a thousand calls")
-    search_price = _price("a thousand web searches")
+    search_price = _price(
+        "a thousand searches",
+        help_text="On the web, or by a reranker, as its provider counts them.",
+    )
+    picture_price = _price(
+        "a picture made", help_text="Of every kind that has no price of its own below."
+    )
+    picture_prices = models.JSONField(
+        "pictures by size and quality",
+        default=list,
+        blank=True,
+        help_text="Each with `size`, `quality` (empty: any) and the `price` of one picture.",
+    )
+    heard_hour_price = _price(
+        "an hour of sound transcribed", help_text="0.006 a minute is 0.36 an hour."
+    )
+    characters_price = _price("a million characters spoken")
     price_steps = models.JSONField(
         "prices of long prompts",
         default=list,
@@ -76,6 +93,9 @@ PRICE_FIELDS = (
     "output_image_price",
     "request_price",
     "search_price",
+    "picture_price",
+    "heard_hour_price",
+    "characters_price",
 )
 UNITS = tuple(name.removesuffix("_price") for name in PRICE_FIELDS)
 """As ``contract.snapshot.Prices`` names them."""

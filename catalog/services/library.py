@@ -136,6 +136,14 @@ def columns(prices: Prices) -> dict[str, Any]:
             }
             for step in prices.steps
         ],
+        "picture_prices": [
+            {
+                "size": one.size,
+                "quality": one.quality,
+                "price": f"{dollars(one.price).normalize():f}",
+            }
+            for one in prices.pictures
+        ],
         "batch_percent": prices.batch_percent,
         "currency": prices.currency,
     }
@@ -185,12 +193,12 @@ def _update(row: Deployment, now: datetime) -> Update | None:
         return None
     old = ai_routing.prices(ai_routing.in_force(row, now))
     moment = now.timestamp()
-    # The library knows nothing of batches: what stands of them stays.
-    batch = old.batch_percent
-    new = replace(entry.prices_at(moment), since=0, batch_percent=batch)
+    # The library knows nothing of batches and of single pictures: what stands of them stays.
+    own = {name: getattr(old, name) for name in ("batch_percent", "picture", "pictures")}
+    new = replace(entry.prices_at(moment), since=0, **own)
     known = {int(change.since.timestamp()) for change in row.price_changes.all()}
     coming = [p for p in entry.prices if p.since > moment and p.since not in known]
-    later = tuple(replace(p, batch_percent=batch) for p in coming)
+    later = tuple(replace(p, **own) for p in coming)
     if not library.prices_known(new, entry.abilities) or old.currency != new.currency:
         return None
     if same(old, new) and not later:

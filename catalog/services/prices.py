@@ -16,7 +16,7 @@ from catalog.models.prices import PRICE_FIELDS
 from catalog.price_checks import check_prices
 from catalog.services import rows, tiers
 
-COLUMNS = (*PRICE_FIELDS, "price_steps", "batch_percent", "currency")
+COLUMNS = (*PRICE_FIELDS, "price_steps", "picture_prices", "batch_percent", "currency")
 
 
 @transaction.atomic

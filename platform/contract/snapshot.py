@@ -232,6 +232,18 @@ class PriceStep(Struct, frozen=True, gc=False):
     price: int
 
 
+class PicturePrice(Struct, frozen=True, gc=False):
+    """Of a picture of this size, and of this quality or, where that is empty, of any.
+
+    Both are in lower case and as the provider's answer says them, or else the request; ``auto``
+    where neither does.
+    """
+
+    size: str
+    quality: str
+    price: int
+
+
 class Prices(Struct, frozen=True, gc=False):
     """Micro-units of ``currency`` per million tokens, so that sums stay integers; ``request`` and
     ``search`` are per thousand.
@@ -239,6 +251,11 @@ class Prices(Struct, frozen=True, gc=False):
     ``input`` or ``output`` None is unknown, which is not the same as 0. Where another one is None,
     those tokens have no price of their own and cost what all input, or output, costs. ``since`` is
     the Unix time from which on they hold.
+
+    What is billed otherwise: ``picture`` is that of one picture made, where ``pictures`` has none
+    of its kind; ``heard_hour`` of an hour of sound that is transcribed; ``characters`` of a million
+    characters that are spoken. A call that is billed so pays for its tokens too where these have a
+    price, and not where they have none.
     """
 
     input: int | None = None
@@ -259,6 +276,10 @@ class Prices(Struct, frozen=True, gc=False):
     since: int = 0
     batch_percent: int | None = None
     """Of these prices, what calls in a batch cost. None: unknown."""
+    picture: int | None = None
+    pictures: tuple[PicturePrice, ...] = ()
+    heard_hour: int | None = None
+    characters: int | None = None
 
 
 class Deployment(Struct, frozen=True, gc=False):

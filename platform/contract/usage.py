@@ -33,6 +33,20 @@ created the batch and asked for it have records of their own."""
 LONGEST_ROUTED = 500
 
 
+class Measured(Struct, frozen=True, gc=False, array_like=True):
+    """What a call did that may be billed otherwise than by the token.
+
+    ``unit`` is ``picture`` (made), ``millisecond`` (of sound heard), ``character`` (spoken) or
+    ``search`` (by a reranker, as the provider counts them). ``kind``: of pictures, the size and the
+    quality, like ``1024x1536/high``; ``auto`` stands for what nobody said.
+    """
+
+    unit: str
+    count: int | None = None
+    """None: not known."""
+    kind: str = ""
+
+
 class UsageEvent(Struct, frozen=True, array_like=True):
     id: str
     """Unique; the same event shipped twice is counted once. Also the ``X-Request-Id``."""
@@ -90,6 +104,7 @@ class UsageEvent(Struct, frozen=True, array_like=True):
     saved_micros: int | None = None
     """How much more the same usage costs at the model that the called one is compared with (see
     ``Routing.compare_with``); less than 0 where it costs less, None where that is not known."""
+    measured: Measured | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()

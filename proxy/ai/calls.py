@@ -21,7 +21,7 @@ import msgspec
 
 from contract.snapshot import Breaker
 from contract.usage import LONGEST_ROUTED
-from proxy.ai import choose, declared, reasons, sending
+from proxy.ai import choose, declared, delivered, reasons, sending
 from proxy.ai.cost import cost_micros, saved_micros, sum_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
@@ -416,6 +416,8 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
     prices = deployment.prices
     exchange.currency = prices.currency
     if usage is None:
+        usage = delivered.unreported(exchange, deployment)
+    if usage is None:
         if exchange.embedded is not None:
             exchange.cost_micros = None
         return
@@ -424,6 +426,7 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
     exchange.cached_tokens = usage.cached_tokens
     exchange.cache_write_tokens = usage.cache_write_tokens
     exchange.reasoning_tokens = usage.reasoning_tokens
+    exchange.measured = usage.measured
     if exchange.embedded is None:
         exchange.cost_micros = cost_micros(prices, usage)
     else:

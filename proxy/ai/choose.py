@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from contract import routing
 from proxy.ai import reasons, traits
-from proxy.ai.estimate import Estimate, input_tokens, output_tokens
+from proxy.ai.estimate import Estimate, input_tokens, output_tokens, without_answer
 from proxy.ai.meaning import Untold
 from proxy.ai.strategies import ordered, turns
 
@@ -105,8 +105,12 @@ class Wants:
 
 
 def estimated(asking: Asking) -> Estimate:
-    output = output_tokens(asking.body) if asking.door.operation == "chat" else 0
-    return Estimate(input_tokens(asking.body), output, ())
+    body = asking.body
+    if asking.door.operation == "chat":
+        return Estimate(input_tokens(body), output_tokens(body), ())
+    if asking.door.operation == "count":
+        return Estimate(input_tokens(body), 0, ())
+    return without_answer(body, asking.door.ability)
 
 
 def candidates(

@@ -8,14 +8,19 @@ Tokens of a kind with a price of its own (read from a cache, written to one, sou
 thoughts) are taken out of the sum they are part of, and all others cost what that sum's tokens do.
 Tokens that are counted as both read from a cache and written to one are paid as both, as OpenRouter
 bills them. Searches come with a call that has a price; elsewhere they need one of their own.
+What is billed otherwise than by the token is in ``proxy.ai.apart``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 
 from contract.snapshot import Prices
+from proxy.ai import apart
 from proxy.ai.middle import Usage
+
+Exact = int | Fraction
 
 _MILLION = 1_000_000
 _THOUSAND = 1_000
@@ -36,7 +41,7 @@ def sum_micros(*parts: tuple[Prices, Usage]) -> int | None:
     return rounded(sum(known))
 
 
-def batch_micros(prices: Prices, millionths: int | None) -> int | None:
+def batch_micros(prices: Prices, millionths: Exact | None) -> int | None:
     """What calls that cost so much (``exact``, and summed up) cost in a batch; None where that is
     unknown."""
     if millionths is None or prices.batch_percent is None:
@@ -44,9 +49,10 @@ def batch_micros(prices: Prices, millionths: int | None) -> int | None:
     return rounded(millionths * prices.batch_percent, 100 * _MILLION)
 
 
-def rounded(value: int, unit: int = _MILLION) -> int:
+def rounded(value: Exact, unit: int = _MILLION) -> int:
     """How many units; half to even."""
-    whole, rest = divmod(value, unit)
+    whole = value // unit
+    rest = value - whole * unit
     up = 2 * rest > unit or (2 * rest == unit and whole % 2 == 1)
     return whole + up
 
@@ -62,8 +68,10 @@ def saved_micros(
     return max(known) - cost if known and cost is not None else None
 
 
-def exact(prices: Prices, usage: Usage) -> int | None:
+def exact(prices: Prices, usage: Usage) -> Exact | None:
     """As ``cost_micros``, in millionths of a micro-unit and not rounded."""
+    if usage.measured is not None and apart.billed(prices, usage.measured):
+        return _apart(prices, usage)
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     went_in = _input(prices, usage, usage.input_tokens)
@@ -78,6 +86,27 @@ def exact(prices: Prices, usage: Usage) -> int | None:
             return None if prices.request is None else total
         total += prices.search * _THOUSAND * usage.searches
     return total
+
+
+def _apart(prices: Prices, usage: Usage) -> Exact | None:
+    """Of a call that is not billed by the token, or not only: its tokens cost what has a price."""
+    total = apart.cost(prices, usage.measured) if usage.measured is not None else None
+    if total is None:
+        return None
+    came_in, came_out = usage.input_tokens, usage.output_tokens
+    for price, tokens, paid in (
+        (prices.input, came_in, _input),
+        (prices.output, came_out, _output),
+    ):
+        if tokens is None:
+            if price:
+                return None
+        elif price is not None:
+            part = paid(prices, usage, tokens)
+            if part is None:
+                return None
+            total += part
+    return total + (prices.request or 0) * _THOUSAND
 
 
 def _input(prices: Prices, usage: Usage, tokens: int) -> int | None:

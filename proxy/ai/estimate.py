@@ -4,7 +4,10 @@ Input: half a token for each byte of the request, which is twice what English ta
 about what other scripts do; an attachment in base64 counts 2,000 tokens or, if that is
 more, a hundredth of its bytes. Output: what the request names as the most, in whichever format,
 times the answers it asks for; ``DEFAULT_OUTPUT`` where it does not say; none where nothing is
-generated. Cost: these at the dearest of the model's deployments.
+generated. Cost: these at the dearest of the model's deployments. What is billed otherwise than by
+the token: the pictures that are asked for, of the dearest kind where that is left to the provider,
+the characters of the text, the queries that a reranker's documents can be, and of a recording its
+length or, where that is not known, a second for ``SECOND_BYTES``.
 
 The variables of a prompt count as often as its template repeats them; where their length is
 not declared, as ``UNDECLARED`` bytes.
@@ -23,6 +26,8 @@ import msgspec
 from msgspec import Struct, field
 
 from contract.snapshot import Prices
+from contract.usage import Measured
+from proxy.ai import apart, delivered
 from proxy.ai.cost import batch_micros, cost_micros, exact
 from proxy.ai.middle import Usage
 
@@ -38,6 +43,8 @@ UNDECLARED = 65_536
 ATTACHED_BYTES_A_TOKEN = 100
 MOST_OUTPUT = 1 << 40
 """Whoever asks for more asks for all there is: what is counted stays a number that can be."""
+SECOND_BYTES = 1000
+"""Of speech at 8 kbit/s, which is about the least that is used for it."""
 
 # A data URL, or the base64 of "input_audio".
 _MARKS = (b"base64,", b'"data"')
@@ -95,6 +102,44 @@ class Estimate(Struct, frozen=True):
         return most
 
 
+class Apart(Estimate, frozen=True, kw_only=True):
+    """Of a call that may be billed otherwise than by the token."""
+
+    measured: Measured
+
+    def cost_at(self, prices: Prices) -> int | None:
+        usage = Usage(self.input_tokens, self.output_tokens, measured=self.measured)
+        if self.measured.unit == apart.SEARCH and prices.search is not None:
+            usage.searches = self.measured.count
+            if prices.input is None:
+                usage.input_tokens = 0
+        elif apart.billed(prices, self.measured):
+            usage.measured = apart.at_most(prices, self.measured)
+        return cost_micros(prices, usage)
+
+
+def without_answer(body: bytes, ability: str, prices: tuple[Prices, ...] = ()) -> Estimate:
+    """Of a request for something else than text, to a model that must have the ability."""
+    measured = _measured(body, ability)
+    if measured is None:
+        return Estimate(input_tokens(body), 0, prices)
+    return Apart(input_tokens(body), 0, prices, measured=measured)
+
+
+def _measured(body: bytes, ability: str) -> Measured | None:
+    if ability == "images":
+        return delivered.pictures(body)
+    if ability == "speech":
+        spoken = delivered.spoken(body)
+        return Measured(apart.CHARACTER, len(body) if spoken is None else spoken)
+    if ability == "transcription":
+        heard = delivered.recorded(body)
+        return Measured(
+            apart.MILLISECOND, len(body) * 1000 // SECOND_BYTES if heard is None else heard
+        )
+    return Measured(apart.SEARCH, delivered.searches(body)[1]) if ability == "rerank" else None
+
+
 def of(exchange: Exchange) -> Estimate | None:
     """None for a call that asks no model."""
     if exchange.expected is not None:
@@ -103,8 +148,9 @@ def of(exchange: Exchange) -> Estimate | None:
         model, body, ability = exchange.asked
         if exchange.instead is not None:
             model = exchange.instead[0]
-        output = output_tokens(body) if ability == "chat" else 0
-        return Estimate(input_tokens(body), output, _prices(model))
+        if ability == "chat":
+            return Estimate(input_tokens(body), output_tokens(body), _prices(model))
+        return without_answer(body, ability, _prices(model))
     api, tenant = exchange.api, exchange.tenant
     if api is None or tenant is None or api.prompt is None:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from proxy.ai import cut_off, tap, usages
+from proxy.ai import cut_off, delivered, tap, usages
 from proxy.ai.calls import account, field, has_message, note_error
 from proxy.ai.formats.operations import family
 from proxy.ai.middle import Fault
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from proxy.exchange import Exchange
     from proxy.upstream.pool import Response
 
-USAGE_LIMIT = 16_777_216
-"""Bytes of a whole answer up to which its usage is looked for."""
+USAGE_LIMIT, PICTURES_LIMIT = 16_777_216, 67_108_864
+"""Bytes of a whole answer up to which its usage is looked for; of one with pictures."""
 
 
 async def relay(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
@@ -39,26 +39,27 @@ async def relay(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
 async def _whole(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     response, deployment = attempt.response, attempt.deployment
     headers = [(b"content-type", field(response, b"content-type") or b"application/json")]
-    read = usages.reader(asking.format) if asking.keep is None else asking.keep.read
+    read = delivered.reader(asking) if asking.keep is None else asking.keep.read
     if response.complete:
         body = response.take()
         account(exchange, deployment, read(body))
         await exchange.respond(response.status, headers, body)
         return
     await exchange.start(response.status, headers, response.length)
-    body, last = await _pieces(exchange, response)
+    limit = PICTURES_LIMIT if asking.door.ability == "images" else USAGE_LIMIT
+    body, last = await _pieces(exchange, response, limit)
     account(exchange, deployment, read(body))
     await exchange.finish(last)
 
 
-async def _pieces(exchange: Exchange, response: Response) -> tuple[bytes, bytes]:
-    """Writes a body as it comes. Returns it, as far as it is looked into, and its last piece,
-    which is still to be written."""
+async def _pieces(exchange: Exchange, response: Response, limit: int) -> tuple[bytes, bytes]:
+    """Writes a body as it comes. Returns it, up to the limit, and its last piece, which is still
+    to be written."""
     parts: list[bytes] = []
     size = 0
     async for chunk in response:
         size += len(chunk)
-        if size <= USAGE_LIMIT:
+        if size <= limit:
             parts.append(chunk)
         if response.complete:
             return b"".join(parts), chunk
@@ -69,7 +70,7 @@ async def _pieces(exchange: Exchange, response: Response) -> tuple[bytes, bytes]
 async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
     response = attempt.response
     exchange.streamed = True
-    read = usages.reader(asking.format) if asking.keep is None else asking.keep.read
+    read = delivered.reader(asking) if asking.keep is None else asking.keep.read
     watch = tap.StreamTap(usages.mark(asking.format), read, drop_usage=asking.ask_usage)
     content_type = field(response, b"content-type") or b"text/event-stream"
     sample = response.peek()

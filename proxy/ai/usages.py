@@ -12,6 +12,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from contract.usage import Measured
+from proxy.ai import apart
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Usage
 
@@ -77,7 +79,10 @@ def read(body: bytes) -> Usage | None:
         tokens = billed.input_tokens
         if tokens is None and billed.search_units is not None:
             tokens = 0  # What is billed by the search is not billed by the token.
-        return Usage(tokens, billed.output_tokens or 0, searches=billed.search_units)
+        usage = Usage(tokens, billed.output_tokens or 0, searches=billed.search_units)
+        if billed.search_units is not None:
+            usage.measured = Measured(apart.SEARCH, billed.search_units)
+        return usage
     return None
 
 

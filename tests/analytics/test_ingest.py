@@ -44,7 +44,7 @@ from analytics.models import INTERVALS, PoisonEntry, RollupDay, RollupMinute, Us
 from analytics.models.rollups import NOTHING
 from config import env
 from contract.keys import USAGE_STREAM
-from contract.usage import UsageEvent, encode
+from contract.usage import Measured, UsageEvent, encode
 from proxy.ai.batches import counted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -120,6 +120,9 @@ def test_a_record_is_what_the_gateway_told_field_by_field(feed: Feed) -> None:
             "adapted": "dropped logit_bias",
             "cache_write_tokens": 4,
             "saved_micros": 56,
+            "measure": "picture",
+            "measured": 3,
+            "measured_kind": "1024x1536/high",
             "demo": False,
         }
     ]
@@ -152,6 +155,23 @@ def test_what_was_saved_adds_up_and_may_be_less_than_nothing(feed: Feed) -> None
     ]
     assert RollupDay.objects.get().saved_micros == -20
     assert PoisonEntry.objects.count() == 2
+
+
+def test_what_cannot_have_been_measured_is_set_aside(feed: Feed) -> None:
+    counts = (-1, 1 << 48, None, (1 << 48) - 1)
+    feed.send([call(n, measured=Measured("\t" * 99, count)) for n, count in enumerate(counts, 1)])
+    assert run(feed) == 2
+    records = UsageRecord.objects.order_by("id").values_list("measure", "measured")
+    assert list(records) == [("\t" * 60, None), ("\t" * 60, (1 << 48) - 1)]
+    assert PoisonEntry.objects.count() == 2
+
+
+def test_a_call_that_did_something_and_has_no_cost_is_told_as_unpriced(feed: Feed) -> None:
+    measured = {"measured": Measured("picture", 1)}
+    feed.send([call(1, **CHAT), call(2, **CHAT, **measured)])
+    feed.send([call(3, **CHAT, **measured, cost_micros=0)])
+    run(feed)
+    assert RollupDay.objects.get().unpriced == 1
 
 
 def test_a_rollup_is_the_sum_of_its_calls(feed: Feed) -> None:

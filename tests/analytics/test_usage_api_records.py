@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.test import AsyncClient
 
+from contract.usage import Measured
 from tests.analytics.usage import event, record
 
 TIME_ZERO = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
@@ -62,6 +63,7 @@ def full(in_alice: Any) -> dict[str, Any]:
         "cost_micros": 42,
         "saved_micros": -1,
     }
+    measured = Measured("picture", 3, "1024x1536/high")
     plain = {"method": "POST", "path": "/v1/chat/completions", "status": 502} | {
         "error_code": "provider_error",
         "streamed": True,
@@ -74,6 +76,7 @@ def full(in_alice: Any) -> dict[str, Any]:
     references = {f"{kind}_id": row.pk for kind, row in known.items()}
     references |= {f"{kind}_id": id_ for kind, id_ in ids.items()}
     fields = {"id": UUID(int=99), "model": "fast", **plain, **numbers, **references}
+    fields["measured"] = measured
     fields["end_user"] = "d" * 24  # for limits alone: nobody is told
     record([event(in_alice, TIME_ZERO, **fields)])
     named = {kind: {"id": str(row.pk), "name": str(row)} for kind, row in known.items()}
@@ -81,7 +84,8 @@ def full(in_alice: Any) -> dict[str, Any]:
         kind: {"id": str(id_), "name": f"deleted ({id_.hex[:8]})"} for kind, id_ in ids.items()
     }
     head = {"id": str(UUID(int=99)), "at": "2026-03-14T15:09:26.535897Z", "demo": False}
-    return head | plain | numbers | named
+    told = {"measure": "picture", "measured": 3, "measured_kind": "1024x1536/high"}
+    return head | plain | numbers | named | told
 
 
 def test_a_call_field_by_field(program: Any, full: dict[str, Any]) -> None:
@@ -102,7 +106,7 @@ def test_a_call_that_has_nothing(program: Any, alice_tenant: Any) -> None:
         *("api", "route", "application", "key", "plan"),
         *("model", "provider", "deployment", "prompt"),
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost_micros"),
-        *("attempts", "cache_write_tokens", "saved_micros"),
+        *("attempts", "cache_write_tokens", "saved_micros", "measured"),
     }
 
 

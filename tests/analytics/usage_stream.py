@@ -12,7 +12,7 @@ from analytics.histogram import bucket
 from analytics.models import INTERVALS, UsageRecord
 from analytics.models.rollups import DIMENSIONS, HISTOGRAMS, MEASURES, NOTHING
 from contract.keys import USAGE_STREAM
-from contract.usage import UsageEvent, encode
+from contract.usage import Measured, UsageEvent, encode
 from tenants.valkey import connect
 
 TIME_ZERO = datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC)
@@ -99,7 +99,11 @@ KINDS = {
         12, seconds(11), **CHAT | {"path": "/greet", "api_id": GREETING}, prompt_id=PROMPT,
         prompt_version=3, total_us=700_000, input_tokens=20, output_tokens=9, cost_micros=44,
         routed="priority 1 after OpenAI 503", adapted="dropped logit_bias", cache_write_tokens=4,
-        saved_micros=56,
+        saved_micros=56, measured=Measured("picture", 3, "1024x1536/high"),
+    ),
+    "pictures of an unknown price": call(
+        18, seconds(17), **CHAT | {"path": "/v1/images/generations", "currency": ""},
+        measured=Measured("picture"),
     ),
     "chat stream broken off": call(
         14, seconds(13), **CHAT, streamed=True, error_code="upstream_broken", total_us=900_000,
@@ -176,6 +180,8 @@ def record_of(event: UsageEvent) -> dict[str, Any]:
         if name == "id" or name.endswith("_id"):
             value = UUID(value) if value else None
         row[name] = value
+    measured = event.measured or Measured("")
+    row |= {"measure": measured.unit, "measured": measured.count, "measured_kind": measured.kind}
     return {**row, "at": EPOCH + timedelta(microseconds=event.at), "demo": False}
 
 
@@ -220,9 +226,11 @@ def expected_rollups(calls: Iterable[UsageEvent], interval: str) -> dict[tuple, 
         sums["calls"] += 1
         sums["abandoned"] += row["abandoned"]
         sums["limited"] += row["status"] == 429
-        sums["unpriced"] += (
-            row["input_tokens"] is not None or row["output_tokens"] is not None
-        ) and row["cost_micros"] is None
+        sums["unpriced"] += row["cost_micros"] is None and (
+            row["input_tokens"] is not None
+            or row["output_tokens"] is not None
+            or row["measure"] != ""
+        )
         for name in MEASURES:
             if name in row and name != "abandoned":
                 sums[name] += row[name] or 0

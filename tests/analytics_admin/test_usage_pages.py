@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from analytics.models import RollupDay, RollupHour, RollupMinute, UsageRecord
+from contract.usage import Measured
 from tests.analytics.usage import happen
 
 HOME, CALLS, LIVE = "/admin/", "/admin/usage/calls/", "/admin/usage/live/"
@@ -207,6 +208,29 @@ def test_the_log_and_the_page_tell_how_often_a_call_was_sent(alices: Any, ours: 
     known_by_nobody = UsageRecord.objects.get(tenant_id=ours.tenant.pk, method="POST")
     facts = dict(alices.get(page_of(known_by_nobody)).context["groups"])["Call"]
     assert ("Attempts upstream", "–", "") in facts
+
+
+@pytest.mark.parametrize(
+    ("measured", "told"),
+    [
+        (Measured("picture", 3, "1024x1536/high"), "3 pictures (1024x1536/high)"),
+        (Measured("picture", 1, "auto/auto"), "1 picture (auto/auto)"),
+        (Measured("picture"), "an unknown number of pictures"),
+        (Measured("millisecond", 90_500), "90.5 seconds of sound"),
+        (Measured("millisecond", 6000), "6 seconds of sound"),
+        (Measured("millisecond"), "sound of unknown length"),
+        (Measured("character", 4912), "4,912 characters"),
+        (Measured("search", 2), "2 searches"),
+    ],
+)
+def test_what_a_call_did_besides_tokens_is_on_its_page(
+    alices: Any, ours: Any, measured: Measured, told: str
+) -> None:
+    happen(ours.tenant, ours.record.at, model="paints", measured=measured)
+    record = UsageRecord.objects.get(model="paints")
+    facts = dict(alices.get(page_of(record)).context["groups"])["AI"]
+    assert ("Besides tokens", told, "") in facts
+    assert ("Cost", "unknown", "") in facts
 
 
 def test_a_calls_time_is_split_into_gateway_and_upstream(alices: Any, ours: Any) -> None:

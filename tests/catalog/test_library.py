@@ -30,7 +30,7 @@ from catalog.services import ai, apis
 from catalog.services import library as service
 from catalog.validators import validate_model_name
 from contract.presets import PRESETS
-from contract.snapshot import PriceStep
+from contract.snapshot import PicturePrice, Prices, PriceStep
 
 FAST = "openai/gpt-4o-mini"
 
@@ -133,6 +133,32 @@ def test_what_has_no_price_is_unknown_and_not_free():
     (half,) = library.dated(_model(ModelPrice(input_mtok=Decimal(1))))
     assert not library.prices_known(half, ["chat"])
     assert library.prices_known(half, ["embeddings"])
+
+
+@pytest.mark.parametrize(
+    ("key", "ability", "unit", "micros"),
+    [
+        ("openai/whisper-1", "transcription", "heard_hour", 360_000),
+        ("openai/tts-1", "speech", "characters", 15_000_000),
+    ],
+)
+def test_what_is_billed_by_the_hour_or_the_character_has_a_known_price(key, ability, unit, micros):
+    entry = library.entries()[key]
+    (prices,) = entry.prices
+    assert (entry.abilities, getattr(prices, unit), prices.input) == ((ability,), micros, None)
+    assert library.prices_known(prices, entry.abilities)
+    assert not library.prices_known(prices, ["chat", ability])
+    assert entry.beyond == ()
+
+
+def test_pictures_have_a_known_price_by_the_piece_or_by_kind():
+    kinds = (PicturePrice("1024x1024", "", 1),)
+    assert library.prices_known(Prices(picture=0), ["images"])
+    assert library.prices_known(Prices(pictures=kinds), ["images"])
+    assert library.prices_known(Prices(search=1), ["rerank"])
+    assert not library.prices_known(Prices(picture=0), ["speech"])
+    assert not library.prices_known(Prices(), ["images"])
+    assert not library.prices_known(Prices(picture=1), [])
 
 
 def test_search_finds_all_words_in_any_order():
@@ -299,6 +325,18 @@ def test_new_prices_of_the_library_keep_what_batches_cost(old, in_alice, in_stor
         service.update_prices(agreed={old.pk: update.digest})
     (later,) = in_store(in_alice).models[0].deployments[0].later_prices
     assert later.batch_percent == 50
+    assert service.updates() == []
+
+
+def test_nor_do_they_touch_what_pictures_cost(old, in_alice, in_store, committed):
+    kinds = [{"size": "1024x1024", "quality": "", "price": "0.04"}]
+    Deployment.objects.filter(pk=old.pk).update(picture_price=Decimal(1), picture_prices=kinds)
+    (update,) = service.updates()
+    with committed():
+        service.update_prices(agreed={old.pk: update.digest})
+    (later,) = in_store(in_alice).models[0].deployments[0].later_prices
+    assert later.picture == 1_000_000
+    assert later.pictures == (PicturePrice("1024x1024", "", 40_000),)
     assert service.updates() == []
 
 

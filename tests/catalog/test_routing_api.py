@@ -393,6 +393,74 @@ def test_bounds_and_prices_are_refused_at_their_field(call, path, fields, place)
     assert [key.split("deployments[0].")[1] for key in problem["errors"]] == [place]
 
 
+def test_prices_apart_from_tokens_are_what_gateways_are_told(call, path, in_alice, in_store):
+    pictures = [
+        {"size": " 1024x1536 ", "quality": "HIGH", "price": "0.25"},
+        {"size": "1024x1536", "price": "0.063"},
+        {"size": "auto", "quality": "auto", "price": "0"},
+    ]
+    body = deployment_of(
+        call,
+        path,
+        picture_price="0.04",
+        heard_hour_price="0.36",
+        characters_price="15",
+        picture_prices=pictures,
+    )
+    (made,) = call("patch", path, body)["deployments"]
+    assert made["picture_prices"] == [
+        {"size": "1024x1536", "quality": "high", "price": "0.250000"},
+        {"size": "1024x1536", "quality": "", "price": "0.063000"},
+        {"size": "auto", "quality": "auto", "price": "0.000000"},
+    ]
+    (row,) = told(in_store, in_alice, "fast").deployments
+    prices = row.prices
+    assert (prices.picture, prices.heard_hour, prices.characters) == (40_000, 360_000, 15_000_000)
+    assert [(one.size, one.quality, one.price) for one in prices.pictures] == [
+        ("1024x1536", "high", 250_000),
+        ("1024x1536", "", 63_000),
+        ("auto", "auto", 0),
+    ]
+    change = {"deployment": made["id"], "picture_prices": pictures[:1], "since": later(days=1)}
+    call("post", "/api/prices/", change, 201)
+    (dated,) = told(in_store, in_alice, "fast").deployments[0].later_prices
+    assert [one.price for one in dated.pictures] == [250_000]
+    call("post", "/api/prices/", change | {"picture_prices": [{"size": "x"}]}, 400)
+
+
+def picture(**fields):
+    return {"size": "1024x1024", "quality": "high", "price": "0.04"} | fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"picture_price": "-0.01"}, "picture_price"),
+        ({"picture_price": "cheap"}, "picture_price"),
+        ({"picture_price": "100000000"}, "picture_price"),
+        ({"picture_price": "1e30"}, "picture_price"),
+        ({"picture_price": "NaN"}, "picture_price"),
+        ({"heard_hour_price": "-1"}, "heard_hour_price"),
+        ({"heard_hour_price": "0.0000001"}, "heard_hour_price"),
+        ({"characters_price": []}, "characters_price"),
+        ({"picture_prices": "x"}, "picture_prices"),
+        ({"picture_prices": [picture()] * 51}, "picture_prices"),
+        ({"picture_prices": [picture(price="-1")]}, "picture_prices[0].price"),
+        ({"picture_prices": [picture(price="100000000")]}, "picture_prices[0].price"),
+        ({"picture_prices": [picture(price="dear")]}, "picture_prices[0].price"),
+        ({"picture_prices": [picture(size="")]}, "picture_prices[0].size"),
+        ({"picture_prices": [picture(size="large one")]}, "picture_prices[0].size"),
+        ({"picture_prices": [picture(size="1" * 25)]}, "picture_prices[0].size"),
+        ({"picture_prices": [picture(quality="a/b")]}, "picture_prices[0].quality"),
+        ({"picture_prices": [picture(), picture(quality="High")]}, "picture_prices[1].size"),
+        ({"price_steps": [{"unit": "picture", "above": 1, "price": "1"}]}, "price_steps[0].unit"),
+    ],
+)
+def test_prices_apart_from_tokens_are_refused_at_their_field(call, path, fields, place):
+    problem = call("patch", path, deployment_of(call, path, **fields), 400)
+    assert [key.split("deployments[0].")[1] for key in problem["errors"]] == [place]
+
+
 def later(**delta):
     return (timezone.now() + timedelta(**delta)).isoformat()
 

@@ -407,9 +407,14 @@ def test_bounds_and_prices_of_a_deployment_reach_the_gateways(told: Any, ours: A
         tokens_per_minute="90000",
         cached_price="0.5",
         search_price="10",
+        picture_price="0.04",
+        heard_hour_price="0.36",
+        characters_price="15",
     )
     form |= {"price_steps-0-unit": "input", "price_steps-0-above": "128000"}
     form |= {"price_steps-0-price": "4"}
+    form |= {"picture_prices-0-size": "1024x1536", "picture_prices-0-quality": "High"}
+    form |= {"picture_prices-0-price": "0.25", "picture_prices-1-size": ""}
     (found,) = of_model(
         told(below("deployment", place, "change/"), form), "north-large"
     ).deployments
@@ -417,6 +422,9 @@ def test_bounds_and_prices_of_a_deployment_reach_the_gateways(told: Any, ours: A
     assert (found.abilities, found.tokens_per_minute) == (("tools", "vision"), 90_000)
     assert (found.prices.input, found.prices.cached) == (2_000_000, 500_000)
     assert found.prices.steps == (snapshot.PriceStep("input", 128_000, 4_000_000),)
+    assert found.prices.picture == 40_000
+    assert (found.prices.heard_hour, found.prices.characters) == (360_000, 15_000_000)
+    assert found.prices.pictures == (snapshot.PicturePrice("1024x1536", "high", 250_000),)
 
 
 @pytest.mark.parametrize(
@@ -434,6 +442,22 @@ def test_bounds_and_prices_of_a_deployment_reach_the_gateways(told: Any, ours: A
                 "price_steps-0-price": "1",
             },
             "price_steps",
+        ),
+        ({"picture_price": "-0.01"}, "picture_price"),
+        ({"heard_hour_price": "dear"}, "heard_hour_price"),
+        ({"characters_price": "1e12"}, "characters_price"),
+        ({"picture_prices-0-size": "1024x1024", "picture_prices-0-price": ""}, "picture_prices"),
+        ({"picture_prices-0-size": "a b", "picture_prices-0-price": "1"}, "picture_prices"),
+        ({"picture_prices-0-size": "a", "picture_prices-0-price": "-1"}, "picture_prices"),
+        ({"picture_prices-0-size": "a", "picture_prices-0-price": "1e9"}, "picture_prices"),
+        (
+            {
+                "picture_prices-0-size": "a",
+                "picture_prices-0-price": "1",
+                "picture_prices-1-size": "A",
+                "picture_prices-1-price": "2",
+            },
+            "picture_prices",
         ),
     ],
 )

@@ -37,12 +37,13 @@ def test_an_event_written_before_the_last_fields_existed_is_still_read() -> None
     assert usage.decode(msgspec.msgpack.encode(fields[:6])).path == EVENT.path
 
 
-FIELDS_BEFORE = {"attempts": 31, "end_user": 32, "saved_micros": 36}
+FIELDS_BEFORE = {"attempts": 31, "end_user": 32, "saved_micros": 36, "measured": 37}
 """How many an event had as the version wrote it that did not know the field yet."""
 
 
 @pytest.mark.parametrize(
-    ("added", "unknown"), [("attempts", None), ("end_user", ""), ("saved_micros", None)]
+    ("added", "unknown"),
+    [("attempts", None), ("end_user", ""), ("saved_micros", None), ("measured", None)],
 )
 def test_an_event_without_a_field_that_was_added_is_read_as_one_that_does_not_know_it(
     added: str, unknown: Any

@@ -22,7 +22,7 @@ from contract.usage import BATCH, UsageEvent
 from proxy.ai import usages
 from proxy.ai.batches import bills, keepers
 from proxy.ai.batches.places import Desk
-from proxy.ai.cost import batch_micros, exact
+from proxy.ai.cost import Exact, batch_micros, exact
 from proxy.ai.errands import Place
 from proxy.ai.errors import ProviderSays
 
@@ -46,7 +46,7 @@ class Sum:
         self._read = usages.reader(format)
         self.input_tokens = self.output_tokens = 0
         self.cached_tokens = self.reasoning_tokens = 0
-        self.cost: int | None = 0
+        self.cost: Exact | None = 0
         self.answers = self.unreported = 0
 
     @property

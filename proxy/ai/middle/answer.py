@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from contract.usage import Measured
 from proxy.ai.middle.parts import Part
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter", "pause", "error"]
@@ -33,7 +34,10 @@ class Usage(Struct):
     input_image_tokens: int | None = None
     output_image_tokens: int | None = None
     searches: int | None = None
-    """Web searches that the provider made, which some bill by the thousand."""
+    """Web searches that the provider made, or those of a reranker, which some bill by the
+    thousand."""
+    measured: Measured | None = None
+    """What else it may be billed by."""
 
 
 class Choice(Struct):

@@ -24,6 +24,7 @@ from contract.snapshot import (
     ApiKey,
     Application,
     Deployment,
+    PicturePrice,
     Plan,
     Prices,
     Prompt,
@@ -231,6 +232,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
             model("vectors-at-mistral", ("mistral-1", "embed-real"), abilities=("embeddings",)),
             *_media(),
+            *_billed_apart(),
             model("waiting", ("first", "x"), api="waiting"),
             model("closed", ("first", "x"), api="closed"),
             model("small", ("first", "x"), api="small"),
@@ -278,6 +280,32 @@ def _media() -> tuple[AIModel, ...]:
             embedder(name, place, prices=made, abilities=(ability,))
             for name, (ability, place) in others.items()
         ),
+    )
+
+
+DRAWN = (
+    PicturePrice("1024x1024", "standard", 40_000),
+    PicturePrice("1024x1024", "hd", 80_000),
+    PicturePrice("1024x1792", "", 120_000),
+)
+
+
+def _billed_apart() -> tuple[AIModel, ...]:
+    """Models that are billed otherwise than by the token."""
+    openai, imagen = ("openai-1", "made-real"), ("gemini-1", "imagen-4.0-generate-001")
+    both = Prices(input=5_000_000, pictures=DRAWN)
+    others = {
+        "draws": ("images", openai, Prices(pictures=DRAWN)),
+        "draws-anything": ("images", openai, Prices(picture=200_000, pictures=DRAWN)),
+        "draws-for-tokens-too": ("images", openai, both),
+        "imagines-for-money": ("images", imagen, Prices(picture=40_000)),
+        "hears-by-the-hour": ("transcription", openai, Prices(heard_hour=360_000)),
+        "hears-cheaply": ("transcription", openai, Prices(heard_hour=111_000)),
+        "speaks-by-the-character": ("speech", openai, Prices(characters=15_000_000)),
+    }
+    return tuple(
+        embedder(name, place, prices=prices, abilities=(ability,))
+        for name, (ability, place, prices) in others.items()
     )
 
 

@@ -1,7 +1,8 @@
 import pytest
 
-from contract.snapshot import Prices, PriceStep
-from proxy.ai.cost import cost_micros, exact
+from contract.snapshot import PicturePrice, Prices, PriceStep
+from contract.usage import Measured
+from proxy.ai.cost import cost_micros, exact, sum_micros
 from proxy.ai.middle import Usage
 
 
@@ -102,3 +103,78 @@ def test_a_search_without_a_price_makes_the_cost_unknown():
     assert exact(Prices(1, 1), Usage(1, 1, searches=0)) == 2
     # Perplexity's price of a call includes its searches
     assert exact(Prices(1, 1, request=5_000), Usage(1, 1, searches=1)) == 2 + 5_000_000
+
+
+PICTURES = (PicturePrice("1024x1024", "high", 40_000), PicturePrice("512x512", "", 7))
+
+
+@pytest.mark.parametrize(
+    ("prices", "unit", "count", "micros"),
+    [
+        (Prices(picture=40_000), "picture", 3, 120_000),
+        (Prices(picture=40_000), "picture", 0, 0),
+        # 15 USD for a million characters
+        (Prices(characters=15_000_000), "character", 7, 105),
+        # A micro-unit an hour: either side of a half, and halves to the even neighbour.
+        (Prices(heard_hour=1), "millisecond", 1_799_999, 0),
+        (Prices(heard_hour=1), "millisecond", 1_800_000, 0),
+        (Prices(heard_hour=1), "millisecond", 1_800_001, 1),
+        (Prices(heard_hour=1), "millisecond", 5_400_000, 2),
+        # 0.111 USD an hour: 30.8333... a second, rounded once
+        (Prices(heard_hour=111_000), "millisecond", 1_000, 31),
+        (Prices(heard_hour=111_000), "millisecond", 3_000, 92),
+        # The call itself too: 5 USD a thousand
+        (Prices(picture=1, request=5_000_000), "picture", 1, 5_001),
+        (Prices(picture=40_000), "picture", None, None),
+        (Prices(heard_hour=1), "millisecond", None, None),
+        (Prices(characters=1), "character", None, None),
+        # By a list without such a price it is paid by the token, of which nothing is known.
+        (Prices(1, 1, characters=1), "picture", 1, None),
+        (Prices(1, 1, picture=1), "character", 1, None),
+    ],
+)
+def test_what_is_billed_otherwise_than_by_the_token(prices, unit, count, micros):
+    assert cost_micros(prices, Usage(measured=Measured(unit, count))) == micros
+
+
+@pytest.mark.parametrize(
+    ("prices", "kind", "micros"),
+    [
+        (Prices(pictures=PICTURES), "1024x1024/high", 40_000),
+        (Prices(pictures=PICTURES), "512x512/low", 7),
+        (Prices(pictures=PICTURES), "1024x1024/low", None),
+        (Prices(pictures=PICTURES), "auto/auto", None),
+        (Prices(pictures=PICTURES, picture=5), "1024x1024/low", 5),
+        (Prices(pictures=PICTURES, picture=5), "512x512/low", 7),
+    ],
+)
+def test_a_kind_of_pictures_that_is_not_listed_costs_what_is_declared_or_is_unknown(
+    prices, kind, micros
+):
+    assert cost_micros(prices, Usage(measured=Measured("picture", 1, kind))) == micros
+
+
+@pytest.mark.parametrize(
+    ("prices", "micros"),
+    [
+        (Prices(picture=10), 10),
+        (Prices(input=2_000_000, picture=10), 10 + 2 * 5),
+        (Prices(input=2_000_000, output=3_000_000, picture=10), 10 + 2 * 5 + 3 * 7),
+        (Prices(input=2_000_000, input_image=4_000_000, picture=10), 10 + 2 * 3 + 4 * 2),
+    ],
+)
+def test_tokens_of_it_are_paid_where_they_have_a_price(prices, micros):
+    usage = Usage(5, 7, input_image_tokens=2, measured=Measured("picture", 1))
+    assert cost_micros(prices, usage) == micros
+
+
+def test_tokens_that_have_a_price_and_no_count_leave_it_unknown():
+    usage = Usage(measured=Measured("picture", 1))
+    assert cost_micros(Prices(input=1, picture=10), usage) is None
+    assert cost_micros(Prices(output=1, picture=10), usage) is None
+    assert cost_micros(Prices(input=0, output=0, picture=10), usage) == 10
+
+
+def test_half_a_micro_unit_of_sound_and_half_of_text_are_one():
+    heard = (Prices(heard_hour=1), Usage(measured=Measured("millisecond", 1_800_000)))
+    assert sum_micros(heard, (Prices(input=500_000), Usage(1, 0))) == 1

@@ -19,7 +19,7 @@ LINES = {
     "ranks-at-voyage": "POST /v1/rerank HTTP/1.1",
     "ranks-at-bedrock": "POST /model/cohere.rerank-v3-5%3A0/invoke HTTP/1.1",
 }
-COSTS = {"ranks": 6000, "ranks-at-jina": 50, "ranks-at-voyage": 50, "ranks-at-bedrock": None}
+COSTS = {"ranks": 6000, "ranks-at-jina": 50, "ranks-at-voyage": 50, "ranks-at-bedrock": 2000}
 
 
 def ask(web, model, path="/v2/rerank", **fields):

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from math import log
 from typing import Any
 
+from contract.usage import Measured
+from proxy.ai import apart
 from proxy.ai.errors import AnswerUnreadable, InvalidRequest, ParameterUnsupported
 from proxy.ai.formats.fields import answer_fields, encode
 from proxy.ai.formats.gemini import usage as counts
@@ -126,7 +128,15 @@ def read_answer(body: bytes) -> ImageAnswer:
     answer = read_made(body)
     found, why = made(answer, "image")
     pictures = [Picture(one.data, one.media_type) for one in found]
-    return ImageAnswer(format=NAME, pictures=pictures, why=why, usage=answer.usage)
+    usage = _counted(answer.usage, len(pictures))
+    return ImageAnswer(format=NAME, pictures=pictures, why=why, usage=usage)
+
+
+def _counted(usage: Usage | None, pictures: int) -> Usage:
+    """Google is told neither a size nor a quality."""
+    usage = usage or Usage()
+    usage.measured = Measured(apart.PICTURE, pictures, apart.kind(None, None))
+    return usage
 
 
 def _predicted(body: bytes) -> ImageAnswer:
@@ -143,7 +153,8 @@ def _predicted(body: bytes) -> ImageAnswer:
     if not pictures and not reasons and fields.rest():
         raise AnswerUnreadable
     why = " ".join(reasons) or "All of them were filtered."
-    return ImageAnswer(format=NAME, pictures=pictures, why=why)
+    usage = _counted(None, len(pictures))
+    return ImageAnswer(format=NAME, pictures=pictures, why=why, usage=usage)
 
 
 def write_answer(answer: ImageAnswer, request: ImageRequest) -> bytes:

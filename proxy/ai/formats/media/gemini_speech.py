@@ -7,6 +7,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
+from contract.usage import Measured
+from proxy.ai import apart
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.fields import encode
 from proxy.ai.formats.gemini import usage as counts
@@ -72,6 +74,8 @@ def read_answer(body: bytes) -> SpeechAnswer:
     except ValueError as error:
         raise AnswerUnreadable from error
     kind = found[0].media_type if found else ""
+    if answer.usage is not None:
+        answer.usage.measured = Measured(apart.CHARACTER)
     return SpeechAnswer(format=NAME, sound=sound, media_type=kind, why=why, usage=answer.usage)
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contract.usage import Measured
+from proxy.ai import apart
 from proxy.ai.formats.fields import encode
 from proxy.ai.formats.gemini import usage as counts
 from proxy.ai.formats.media.made import read_made, text, why
@@ -61,6 +63,8 @@ def read_answer(body: bytes) -> TranscriptAnswer:
     answer = read_made(body)
     choice = answer.choices[0]
     made = TranscriptAnswer(format=NAME, text=text(answer).strip(), usage=answer.usage)
+    if made.usage is not None:
+        made.usage.measured = Measured(apart.MILLISECOND)
     if choice.finish == "length":
         made.why = "It is too long to be written at once: send the recording in parts."
     elif choice.finish != "stop":

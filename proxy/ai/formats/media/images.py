@@ -107,7 +107,7 @@ def write_answer(answer: ImageAnswer, request: ImageRequest) -> bytes:
         data.append(told)
     written: dict[str, Any] = {"created": int(time()), "data": data}
     written["output_format"] = answer.pictures[0].media_type.partition("/")[2]
-    if answer.usage is not None:
+    if answer.usage is not None and answer.usage.input_tokens is not None:
         written["usage"] = _usage(answer.usage)
     return encode(written)
 

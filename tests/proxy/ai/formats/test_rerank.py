@@ -7,6 +7,7 @@ import pytest
 from cohere.types import RerankResponse
 from recordings import exchanges, needed
 
+from contract.usage import Measured
 from proxy.ai.errors import AnswerUnreadable, InvalidJson, InvalidRequest, ParameterUnsupported
 from proxy.ai.formats.operations import OPERATIONS, family
 from proxy.ai.formats.rerank.registry import FAMILY, RERANKS
@@ -149,7 +150,7 @@ def test_recorded_answers_reach_cohere_clients():
             assert answer.usage == Usage(recorded["usage"]["total_tokens"], 0)
             assert billed.input_tokens == recorded["usage"]["total_tokens"]
         else:
-            assert answer.usage == Usage(0, 0, searches=1)
+            assert answer.usage == Usage(0, 0, searches=1, measured=Measured("search", 1))
             assert billed.search_units == 1
         seen += 1
     assert seen == 8
