@@ -191,63 +191,76 @@ async def first_of(
     attempt: Attempt | None = None
     passed: list[str] = []
     too_small, soonest = 0, inf
-    for candidate in candidates:
-        deployment = candidate.deployment
-        if too_small and 0 < (deployment.deployment.context_tokens or 0) <= too_small:
-            passed.append(_too_small(deployment))
-            continue
-        held: Held | None = None
-        if candidate.wait or deployment.limits is not None:
-            held, wait = await _room(gateway, candidate, asking)
-            if wait:
-                soonest = min(soonest, wait)
-                passed.append(f"{deployment.provider.provider.name} not asked ({reasons.SPENT})")
-                if weighed is not None:
-                    await weighed.fallbacks()
+    try:
+        for candidate in candidates:
+            deployment = candidate.deployment
+            if too_small and 0 < (deployment.deployment.context_tokens or 0) <= too_small:
+                passed.append(_too_small(deployment))
                 continue
+            held: Held | None = None
+            if candidate.wait or deployment.limits is not None:
+                held, wait = await _room(gateway, candidate, asking)
+                if wait:
+                    soonest = min(soonest, wait)
+                    passed.append(
+                        f"{deployment.provider.provider.name} not asked ({reasons.SPENT})"
+                    )
+                    if weighed is not None:
+                        await weighed.fallbacks()
+                    continue
+            if attempt is not None:
+                attempt.close()
+                attempt = None
+            _enter(exchange, candidate, passed)
+            asking.mode = candidate.model.model.routing.unsupported
+            try:
+                if held is None:
+                    attempt = await _attempt(exchange, gateway, deployment, asking)
+                else:
+                    attempt = await _metered(exchange, gateway, deployment, asking, held)
+            except (ConnectFailed, AddressForbidden, UpstreamBroken, AnswerUnreadable) as error:
+                gateway.health.failed(deployment.id, BREAKER, owner)
+                failure = error
+            except (
+                UpstreamOverloaded,
+                ProviderSignInFailed,
+                ParameterUnsupported,
+                FormatUnsupported,
+            ) as error:
+                failure = error
+            else:
+                gateway.health.succeeded(deployment.id)
+                rest, code = REST_SECONDS, ""
+                if attempt.fault is not None or failed(attempt.response.status):
+                    rest = _rest(attempt)
+                elif attempt.response.status >= BAD_REQUEST and (
+                    code := elsewhere(_fault(attempt))
+                ):
+                    if code != GONE:
+                        rest = 0.0
+                    if code == TOO_LONG:
+                        too_small = max(too_small, deployment.deployment.context_tokens or 0)
+                else:
+                    try:
+                        _refuse(attempt, deployment)
+                    except (ProviderRejectedCredentials, ProviderRefused) as error:
+                        failure, attempt = error, None
+                    else:
+                        return attempt
+                if rest:
+                    gateway.health.rests(deployment.id, rest, owner)
+            what = (
+                failure.code
+                if attempt is None and failure
+                else f"{_status(attempt)} {code}".strip()
+            )
+            passed.append(f"{deployment.provider.provider.name} {what}")
+            if weighed is not None:
+                await weighed.fallbacks()
+    except BaseException:  # The client left: what was kept to be passed on is let go.
         if attempt is not None:
             attempt.close()
-            attempt = None
-        _enter(exchange, candidate, passed)
-        asking.mode = candidate.model.model.routing.unsupported
-        try:
-            if held is None:
-                attempt = await _attempt(exchange, gateway, deployment, asking)
-            else:
-                attempt = await _metered(exchange, gateway, deployment, asking, held)
-        except (ConnectFailed, AddressForbidden, UpstreamBroken, AnswerUnreadable) as error:
-            gateway.health.failed(deployment.id, BREAKER, owner)
-            failure = error
-        except (
-            UpstreamOverloaded,
-            ProviderSignInFailed,
-            ParameterUnsupported,
-            FormatUnsupported,
-        ) as error:
-            failure = error
-        else:
-            gateway.health.succeeded(deployment.id)
-            rest, code = REST_SECONDS, ""
-            if attempt.fault is not None or failed(attempt.response.status):
-                rest = _rest(attempt)
-            elif attempt.response.status >= BAD_REQUEST and (code := elsewhere(_fault(attempt))):
-                if code != GONE:
-                    rest = 0.0
-                if code == TOO_LONG:
-                    too_small = max(too_small, deployment.deployment.context_tokens or 0)
-            else:
-                try:
-                    _refuse(attempt, deployment)
-                except (ProviderRejectedCredentials, ProviderRefused) as error:
-                    failure, attempt = error, None
-                else:
-                    return attempt
-            if rest:
-                gateway.health.rests(deployment.id, rest, owner)
-        what = failure.code if attempt is None and failure else f"{_status(attempt)} {code}".strip()
-        passed.append(f"{deployment.provider.provider.name} {what}")
-        if weighed is not None:
-            await _weigh_fallbacks(weighed, attempt)
+        raise
     if attempt is None:
         if failure is None and soonest < inf:
             exchange.routed = ", ".join(passed)[:LONGEST_ROUTED]
@@ -255,16 +268,6 @@ async def first_of(
             raise ProviderLimitReached(soonest)
         raise failure or ModelUnavailable
     return attempt
-
-
-async def _weigh_fallbacks(weighed: choose.Weighed, kept: Attempt | None) -> None:
-    """``kept`` is passed on should nobody else answer; it is let go where the client leaves."""
-    try:
-        await weighed.fallbacks()
-    except BaseException:
-        if kept is not None:
-            kept.close()
-        raise
 
 
 def _status(attempt: Attempt | None) -> int:

@@ -107,7 +107,9 @@ async def test_a_number_of_tokens_that_cannot_be_true_is_none(
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(("most", "status"), [(10**30, 429), (10**4000, 200)])
+@pytest.mark.parametrize(
+    ("most", "status"), [(10**30, 429), (10**4000, 200)], ids=["large", "of 4,000 digits"]
+)
 async def test_an_absurd_number_asked_for_holds_nobody_up(
     ai_site: Any, most: int, status: int
 ) -> None:

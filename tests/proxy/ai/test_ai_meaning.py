@@ -320,7 +320,7 @@ def test_who_leaves_while_a_fallbacks_rule_is_weighed_leaves_nothing_open(
     falls = next(one for one in snapshot.models if one.name == "falls-to-meant")
     busy = replace(falls.deployments[0], provider_id="first")
     models = [replace(one, deployments=(busy,)) if one is falls else one for one in snapshot.models]
-    seen = platform.application.gateway.track.of(busy.id)
+    seen = platform.application.gateway.track.of(f"alice:{busy.id}")
     before = seen.in_flight
     try:
         platform.publish(replace(snapshot, models=tuple(models)))

@@ -223,7 +223,7 @@ def test_a_text_may_have_a_source_of_its_own():
 
 
 def test_a_kind_of_event_is_one_line():
-    events = [{"type": "message_start", "message": {}}, {"type": "x\r\ndata: {}", "y": 1}]
+    events = [{"type": "message_start", "message": {}}, {"type": "x\r\ny: z", "y": 1}]
     reader, writer = messages.reader(), messages.writer(asked("messages", stream=True))
     found = [
         one for event in events for one in reader.feed(b"data: %b\n\n" % json.dumps(event).encode())
