@@ -352,12 +352,12 @@ def test_what_one_worker_is_told_the_other_knows(two, provider):
 def test_it_is_asked_again_once_the_reset_has_passed(two, provider):
     told = limited()
     two.serve(told)
-    provider.says(BODY, headers=left(0, "2s"))
+    provider.says(BODY, headers=left(0, "3s"))
     assert two.ask(0, told).status_code == 200
     two.platforms[1].wait(lambda: two.knows(1, told), 2)
-    refused(two.ask(1, told), 2)
+    refused(two.ask(1, told), 3)
     provider.says(BODY)
-    time.sleep(2.1)
+    time.sleep(3.1)
     assert [two.ask(at, told).status_code for at in (0, 1, 0, 1)] == [200] * 4
     assert not two.knows(1, told)
 
