@@ -207,9 +207,9 @@ class Carried(Joined):
 
     def account(self) -> None:
         """Tokens and cost on the exchange: each one's at its own prices, rounded once."""
-        exchange, deployment = self._exchange, self._attempt.deployment
-        exchange.guessed = self.cut_off
-        account(exchange, deployment, self.total)
+        exchange, deployment, total = self._exchange, self._attempt.deployment, self.total
+        exchange.guessed = self.first is not None or total != self.used.usage
+        account(exchange, deployment, total)
         if self.first is not None and self._paid is not None:
             second = self.used.total(whole=self.ended)
             exchange.cost_micros = cost.sum_micros(

@@ -7,14 +7,29 @@ piece for each token.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec.structs import replace
 
+from proxy.ai import calls
 from proxy.ai.estimate import about
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import PartDelta, Usage
 
+if TYPE_CHECKING:
+    from proxy.ai.joined import Used
+    from proxy.exchange import Exchange
+    from proxy.runtime import DeploymentRuntime
+
 _TOKEN = 4
 """Bytes of text."""
+
+
+def account(exchange: Exchange, deployment: DeploymentRuntime, used: Used, *, whole: bool) -> None:
+    """Tokens and cost of a stream that was read, on the exchange. ``whole``: it was not cut off."""
+    usage = used.usage if whole else used.total(whole=False)
+    exchange.guessed = usage != used.usage
+    calls.account(exchange, deployment, usage)
 
 
 def usage_of(

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
+from proxy.ai import cut_off
 from proxy.ai.calls import account, field, note_error
 from proxy.ai.carrying import Carried
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.errors import AnswerUnreadable, OutputInvalid, ProviderBusy, ProviderRefused
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.joined import Used
-from proxy.ai.middle import ChoiceEnd, Counted, Event, Failed, PartDelta, Text, Usage
+from proxy.ai.middle import ChoiceEnd, Counted, Event, Failed, PartDelta, Text
 from proxy.ai.middle.events import PartBegin
 from proxy.errors import UpstreamError
 from proxy.shapes import render
@@ -140,8 +141,7 @@ def _account(
     exchange: Exchange, attempt: Attempt, carried: Carried | None, course: _Course
 ) -> None:
     if carried is None:
-        exchange.guessed = course.cut_off
-        account(exchange, attempt.deployment, course.usage())
+        cut_off.account(exchange, attempt.deployment, course.used, whole=course.whole)
     else:
         carried.account()
 
@@ -152,17 +152,14 @@ class _Course:
     def __init__(self, reader: Reader, prompt: bytes) -> None:
         self._reader = reader
         self._texts: set[int] = set()
-        self._used = Used(prompt)
+        self.used = Used(prompt)
         self.finish: str | None = None
         self.failed: str | None = None
 
-    def usage(self) -> Usage | None:
-        """As in ``proxy.ai.translate``: estimated where it was cut off before it was reported."""
-        return self._used.total(whole=False) if self.cut_off else self._used.usage
-
     @property
-    def cut_off(self) -> bool:
-        return self.finish is None and self.failed is None
+    def whole(self) -> bool:
+        """As in ``proxy.ai.translate``."""
+        return self.finish is not None or self.failed is not None
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""
@@ -174,7 +171,7 @@ class _Course:
         texts = []
         for event in events:
             if isinstance(event, PartDelta):
-                self._used.says(event.text)
+                self.used.says(event.text)
                 if event.choice == 0 and event.part in self._texts and event.text:
                     texts.append(b"data: " + _encode({"delta": event.text}) + b"\n\n")
             elif isinstance(event, PartBegin):
@@ -183,7 +180,7 @@ class _Course:
             elif isinstance(event, ChoiceEnd):
                 self.finish = event.finish if event.choice == 0 else self.finish
             elif isinstance(event, Counted):
-                self._used.counted(event.usage)
+                self.used.counted(event.usage)
             elif isinstance(event, Failed):
                 self.failed = event.fault.message
         return b"".join(texts)

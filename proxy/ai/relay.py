@@ -89,7 +89,7 @@ async def _stream(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
         if not whole:
             sent, passed = attempt.told.body, exchange.response_bytes
             usage = cut_off.usage_of(asking.format, sent, sample, passed, usage)
-            exchange.guessed = True
+            exchange.guessed = usage != watch.usage
         account(exchange, attempt.deployment, usage)
     await exchange.finish(last)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.ai import cut_off
 from proxy.ai.calls import account, field, note_error
 from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.joined import Used
-from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, PartDelta, Usage
+from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, Fault, PartDelta
 from proxy.ai.middle.events import unfold
 from proxy.errors import GatewayError, Headers, UpstreamError
 
@@ -111,8 +112,7 @@ async def _stream(
         last = ours.write_stream_fault(_as_fault(error))
     finally:
         if carried is None:
-            exchange.guessed = course.cut_off
-            account(exchange, attempt.deployment, course.usage())
+            cut_off.account(exchange, attempt.deployment, course.used, whole=course.whole)
         else:
             carried.account()
     await exchange.finish(last)
@@ -121,24 +121,21 @@ async def _stream(
 class Course:
     """One stream on its way from a reader to a writer."""
 
-    __slots__ = ("_model", "_reader", "_used", "_writer", "ended", "fault")
+    __slots__ = ("_model", "_reader", "_writer", "ended", "fault", "used")
 
     def __init__(self, reader: Reader, writer: Writer, model: str, prompt: bytes) -> None:
         self._reader = reader
         self._writer = writer
         self._model = model
-        self._used = Used(prompt)
+        self.used = Used(prompt)
         self.fault: Fault | None = None
         self.ended = False
         """Every choice that was begun has come to its end."""
 
-    def usage(self) -> Usage | None:
-        """As reported; estimated where the client left or the stream broke off before it was."""
-        return self._used.total(whole=False) if self.cut_off else self._used.usage
-
     @property
-    def cut_off(self) -> bool:
-        return not self.ended and self.fault is None
+    def whole(self) -> bool:
+        """Neither did the client leave, nor did the stream break off."""
+        return self.ended or self.fault is not None
 
     def feed(self, piece: bytes) -> bytes:
         return self._pass(self._reader.feed(piece)) if piece else b""
@@ -153,9 +150,9 @@ class Course:
             return b""
         for event in events:
             if isinstance(event, PartDelta):
-                self._used.says(event.text)
+                self.used.says(event.text)
             elif isinstance(event, Counted):
-                self._used.counted(event.usage)
+                self.used.counted(event.usage)
             elif isinstance(event, ChoiceEnd):
                 self.ended = True
             elif isinstance(event, Failed):

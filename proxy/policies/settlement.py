@@ -33,18 +33,21 @@ class Reservation:
         """Settles with what the provider reported.
 
         Where it answered and reported nothing, also because the client left in the middle,
-        the estimate stands: what came may be less than what is billed, such as thoughts that are
-        not shown. Where there was no answer, nothing was used.
+        the estimate stands, or what came where that is more: what came may be less than what is
+        billed, such as thoughts that are not shown. Where there was no answer, nothing was used.
         """
         limits, units = self.held.limits, self.held.units
         if not limits.closed or self.billed:
             self.held.close(units, billed=self.billed)
             return
         reported = [_reported(item, limits, exchange) for item in limits.items]
-        if None in reported:
+        if None in reported or exchange.guessed:
             self._counts.estimated += 1
         self.held.close(
-            [unit if used is None else used for used, unit in zip(reported, units, strict=True)]
+            [
+                unit if used is None or (item.money and exchange.guessed and used < unit) else used
+                for item, used, unit in zip(limits.items, reported, units, strict=True)
+            ]
         )
 
 
@@ -80,8 +83,6 @@ def _require_prices(limits: Limits, expected: Estimate) -> None:
 
 def _reported(item: Item, limits: Limits, exchange: Exchange) -> int | None:
     """None where it is not known and the estimate stands."""
-    if item.money and exchange.guessed:
-        return None
     if item.measure == "tokens" and exchange.expected is None:
         if exchange.input_tokens is not None and exchange.output_tokens is not None:
             return exchange.input_tokens + exchange.output_tokens

@@ -1,4 +1,5 @@
-"""A tenant whose every level has a budget, and what its counters hold."""
+"""A tenant whose every level has a budget, with a model, one whose streams are carried on, and a
+prompt; and what its counters hold."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from ai_servers import Platform, serving
 from contract import keys
 from contract.counters import read
 from contract.policies import Limit
+from contract.routing import Routing
 from contract.secrets import Sealer, provider_context
 from contract.snapshot import (
     FORMAT,
@@ -25,6 +27,9 @@ from contract.snapshot import (
     Deployment,
     Plan,
     Prices,
+    Prompt,
+    PromptMessage,
+    PromptVariable,
     Provider,
     Subscription,
     TenantSnapshot,
@@ -34,6 +39,8 @@ from proxy.settings import Settings
 
 PRICES = Prices(input=2_000_000, output=10_000_000, batch_percent=50)
 """In a batch a token of input costs one micro-unit of USD, one of output five."""
+MOST = 500
+"""Tokens of an answer of the prompt."""
 LEVELS = ("tenant", "api", "plan", "application", "key", "user")
 
 
@@ -57,13 +64,24 @@ class Billed:
             policies=_limits("tenant", mode),
             apis=(
                 Api("ai", "AI", "ai", "/v1", policies=_limits("api", mode), user_from="header:x-u"),
+                Api(
+                    "told",
+                    "Told",
+                    "prompt",
+                    "/p/told",
+                    prompt_id="prompt",
+                    policies=_limits("api", mode),
+                    user_from="header:x-u",
+                ),
             ),
             plans=(Plan("plan", "Plan", _limits("plan", mode)),),
             applications=(
                 Application("app", "App", _limits("application", mode) + _limits("user", mode)),
             ),
             keys=(ApiKey("key", keys.digest(key), "app", policies=_limits("key", mode)),),
-            subscriptions=(Subscription("s", "app", "ai", "plan", "approved"),),
+            subscriptions=tuple(
+                Subscription(f"s-{api}", "app", api, "plan", "approved") for api in ("ai", "told")
+            ),
             providers=(Provider("p", "P", wire, base, credential=sealed),),
             models=(
                 AIModel(
@@ -71,6 +89,25 @@ class Billed:
                     name="batched",
                     api_ids=("ai",),
                     deployments=(Deployment(id="d", provider_id="p", model="real", prices=PRICES),),
+                ),
+                AIModel(
+                    id="c",
+                    name="carried",
+                    api_ids=("ai",),
+                    deployments=(Deployment(id="e", provider_id="p", model="real", prices=PRICES),),
+                    routing=Routing(on_break="continue"),
+                ),
+            ),
+            prompts=(
+                Prompt(
+                    id="prompt",
+                    name="told",
+                    version=1,
+                    version_id="told-1",
+                    model_id="m",
+                    messages=(PromptMessage("user", "{{ text }}"),),
+                    variables=(PromptVariable("text"),),
+                    parameters={"max_tokens": MOST},
                 ),
             ),
         )
@@ -83,10 +120,11 @@ class Billed:
         agree."""
         found: dict[str, list[tuple[int, int]]] = {}
         valkey, now = self.platform.valkey, time.time_ns() // 1000
-        for key in valkey.keys(f"hubpo:limit:{{{self.tenant_id}}}:*"):
+        names = valkey.keys(f"hubpo:limit:{{{self.tenant_id}}}:*")
+        for key in {name.removesuffix(b":held") for name in names}:
             measure, _, rest = key.decode().partition("}:")[2].partition(":")
             span = rest.rpartition(":")[2]
-            if measure not in ("tokens", "cost-USD") or span == "held":
+            if measure not in ("tokens", "cost-USD"):
                 continue
             window = 3600 if span == "3600" else 0
             held = valkey.hgetall(key + b":held")

@@ -461,6 +461,8 @@ def test_where_nobody_goes_on_it_ends_with_an_error(web, provider, second, platf
     event = platform.event(answer.headers["x-request-id"])
     assert event.deployment_id == "carried-0"
     assert event.routed.endswith("broke off (upstream_broken), nobody carried on")
+    assert event.input_tokens == about(provider.last.body)
+    assert event.output_tokens == about(b"Roses are red, ")
     assert events(ask(web, "carried-alone"))[-1]["error"]["code"] == "upstream_broken"
 
 
