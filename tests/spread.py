@@ -29,7 +29,6 @@ LONGEST = (
     "tests/flows/test_faults.py",
     "tests/catalog_admin/test_admin_pages.py",
     "tests/analytics/test_ingest.py",
-    "tests/proxy/test_forwarding.py",
     "tests/proxy/test_http_clients.py",
     "tests/proxy/test_limits_faults.py",
     "tests/catalog/test_create_demo.py",

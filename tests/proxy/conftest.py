@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from http_weight import MEGABYTE
 from proxy_servers import GatewayProcess, Site, Upstream, Valkey, tenant
 from valkey_cluster import Cluster
 
@@ -123,3 +124,22 @@ async def charlie_site(gateway: GatewayProcess, sites: Any) -> AsyncIterator[Sit
     await site.publish()
     yield site
     await site.client.aclose()
+
+
+@pytest.fixture(scope="module")
+def scale(proxy_valkey: Any, proxy_dir: Path) -> Iterator[tuple[GatewayProcess, int]]:
+    """A gateway that only one module uses, and its bytes before."""
+    process = GatewayProcess(proxy_valkey.url, proxy_dir)
+    process.wait_until_ready()
+    yield process, process.peak_memory()
+    process.stop()
+
+
+@pytest.fixture
+async def weighed(scale: Any, sites: Any) -> AsyncIterator[tuple[GatewayProcess, Any]]:
+    """It may not grow by 50 MB, whatever all tests together do to it."""
+    gateway, before = scale
+    site = sites(gateway, "alice")
+    await site.publish()
+    yield gateway, site
+    assert gateway.peak_memory() - before < 50 * MEGABYTE

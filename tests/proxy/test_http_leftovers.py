@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from http_loopless import Application, Pipe, settle
+from http_weight import MEGABYTE, resident, slow_reader
 from http_wire import Wire
 from proxy_servers import GatewayProcess
-from test_http_clients import MEGABYTE, resident, slow_reader
 from test_http_requests import request
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import openai
 import pytest
 import redis
 from ai_batches import Keeper
@@ -104,6 +105,12 @@ def web(platform) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {ALICE}"}
     with httpx.Client(base_url=platform.url, headers=headers, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def sdk(platform) -> openai.OpenAI:
+    """OpenAI's client with Alice's key."""
+    return openai.OpenAI(api_key=ALICE, base_url=f"{platform.url}/v1", max_retries=0)
 
 
 @pytest.fixture
