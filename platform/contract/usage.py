@@ -27,8 +27,8 @@ NOT_COUNTED = frozenset(
 counted them. Whoever sums records up to know what such a limit has counted leaves them out."""
 
 BATCH = "BATCH"
-"""The method of the record of what a batch used. Limits on calls have not counted it: the calls that
-created the batch and asked for it have records of their own."""
+"""The method of the record of what a batch used. Limits on calls have not counted it: the calls
+that created the batch and asked for it have records of their own."""
 
 LONGEST_ROUTED = 500
 

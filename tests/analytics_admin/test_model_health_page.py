@@ -276,9 +276,7 @@ def test_deployments_are_shown_on_request_of_one_model_or_of_all(
     assert not any(row["places"] for row in models(none).values())
 
 
-def test_few_models_show_their_deployments_unasked(
-    alices: Any, them: Any, many: list[str]
-) -> None:
+def test_few_models_show_their_deployments_unasked(alices: Any, them: Any, many: list[str]) -> None:
     assert places(alices.get(URL, {"q": "fast"}))
     assert not places(alices.get(URL, {"q": "fast", "open": "none"}))
     assert list(models(alices.get(URL, {"q": "of-more-07"}))) == ["more-07"]

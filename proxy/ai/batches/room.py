@@ -1,7 +1,7 @@
 """How much room the files take that wait for their batches (``shelf``): a tenant's, and all.
 
-Both are in Valkey, since all workers fill it; of a cluster, each node has its own sum, so that
-one that is lost matters to its own tenants only. A tenant's files are listed, each with its size and
+Both are in Valkey, since all workers fill it; of a cluster, each node has its own sum, so that one
+that is lost matters to its own tenants only. A tenant's files are listed, each with its size and
 until when it is kept. What all tenants' files take is added up by the quarter of an hour in which
 they expire, so that looking costs the same however many there are. Room is taken before it is
 filled, and what a worker leaves that is killed in between is free again when the file would have

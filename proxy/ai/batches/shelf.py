@@ -47,7 +47,7 @@ class Shelf:
         self._room = Room(self._reach, most)
 
     async def put(self, tenant_id: str, id_: str, name: str, spool: IO[bytes], size: int) -> Kept:
-        """Keeps what is in ``spool`` from its beginning. Raises BatchFilesFull and BatchRoomFull."""
+        """Keeps ``spool`` from its beginning. Raises BatchFilesFull and BatchRoomFull."""
         now = int(time())
         kept = Kept(name, size, now, -(-size // PIECE))
         spool.seek(0)

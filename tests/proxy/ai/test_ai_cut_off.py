@@ -198,7 +198,9 @@ def test_what_was_reported_before_the_break_is_what_limits_count(billed, provide
     billed.wait(tokens_hour=(10, 0), tokens_month=(10, 0), cost_month=(44, 0))
 
 
-def test_who_leaves_a_stream_that_is_carried_on_pays_for_both_parts(web, provider, second, platform):
+def test_who_leaves_a_stream_that_is_carried_on_pays_for_both_parts(
+    web, provider, second, platform
+):
     provider.says(*[piece("wave")] * 20, content_type="text/event-stream", abort=True)
     second.says(*[piece("wave")] * 200, content_type="text/event-stream", pause=0.02)
     with web.stream("POST", "/v1/chat/completions", json=body("carried")) as answer:
