@@ -66,6 +66,8 @@ async def _ask(exchange: Exchange, gateway: Gateway, door: Door, named: str, str
     form = Form(body, exchange.headers.get(b"content-type", b"")) if door.form else None
     if named:
         asked = passing.Asked(named, stream)
+    elif door.keeps:
+        asked = passing.parse_to_keep(body)
     else:
         asked = passing.parse(body) if form is None else form.asked
     tenant: TenantRuntime = exchange.tenant  # type: ignore[assignment]

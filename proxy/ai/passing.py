@@ -7,9 +7,10 @@ one, the top level of the JSON is written anew and every value in it stays as it
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from contract.presets import Preset
 from proxy.ai import values
@@ -34,21 +35,35 @@ class Asked(Struct):
     stream_options: StreamOptions | None = None
 
 
+class AskedToKeep(Asked):
+    """Of a format whose providers may keep answers (``proxy.ai.stored``)."""
+
+    background: bool | UnsetType | None = UNSET
+    store: bool | None = None
+    previous_response_id: str | None = None
+
+
 _decode_asked = msgspec.json.Decoder(Asked).decode
+_decode_asked_to_keep = msgspec.json.Decoder(AskedToKeep).decode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def parse(body: bytes) -> Asked:
+def parse(body: bytes, decode: Callable[[bytes], Asked] = _decode_asked) -> Asked:
     """Raises InvalidJson, and InvalidRequest with the field's name."""
     try:
-        return _decode_asked(body)
+        return decode(body)
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidJson(str(error)) from error
     except RecursionError as error:
         raise InvalidJson("it is nested too deeply") from error
+
+
+def parse_to_keep(body: bytes) -> Asked:
+    """As ``parse``, with the fields of ``AskedToKeep``."""
+    return parse(body, _decode_asked_to_keep)
 
 
 def invalid(message: str) -> InvalidRequest:

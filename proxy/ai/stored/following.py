@@ -9,16 +9,16 @@ noted unless the client says that it wants the response kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Struct
+from msgspec import UNSET
 
 from proxy.ai import choose, passing, reasons
 from proxy.ai.answering import tell_notes
 from proxy.ai.choose import Candidate, Wants
-from proxy.ai.errors import InvalidJson, ModelUnavailable
+from proxy.ai.errors import ModelUnavailable
 from proxy.ai.middle.rules import Notes
+from proxy.ai.passing import AskedToKeep
 from proxy.ai.runtime import keeps
 from proxy.ai.stored import holders
 from proxy.ai.stored.errors import (
@@ -36,17 +36,7 @@ if TYPE_CHECKING:
     from proxy.gateway import Gateway
     from proxy.runtime import DeploymentRuntime, ModelRuntime, TenantRuntime
 
-_KEYS = (b'"background"', b'"store"', b'"previous_response_id"')
 _ESCAPED = (b"\\u005", b"\\u006", b"\\u007")
-
-
-class _Says(Struct):
-    background: Any = None
-    store: Any = None
-    previous_response_id: Any = None
-
-
-_decode = msgspec.json.Decoder(_Says).decode
 
 
 async def prepare(
@@ -59,37 +49,36 @@ async def prepare(
     ParameterUnsupported for what would be answered when nobody sees what it used.
     """
     first = model if exchange.instead is None else exchange.instead[0]
-    body = asking.body
-    if not (first.several or b'"background"' in body or b'"store"' in body or _escapes(body)):
+    says = asking.asked
+    if not isinstance(says, AskedToKeep):
         return
-    says = _read(asking)
-    if says.background:
-        notes = Notes(model.name, first.model.routing.unsupported)
-        notes.lacks("background", "refuse")
-        asking.body = passing.without(asking.body, "background")
-        tell_notes(exchange, notes)
+    if says.background is not UNSET:
+        _settle(asking, b'"background"')
+        if says.background:
+            _refuse_background(exchange, first, asking)
     previous = says.previous_response_id
-    if first.several and isinstance(previous, str) and previous:
+    if first.several and previous:
+        _settle(asking, b'"previous_response_id"')
         asking.only = await _holding(exchange, gateway, first, asking, previous)
     wanted = says.store is True or (first.several and says.store is not False)
     if wanted and asking.door.operation == "chat" and gateway.holders is not None:
         asking.keep = Keep(exchange, gateway.holders)
 
 
-def _read(asking: Asking) -> _Says:
-    """Where a key might be there twice the body is written anew, with the one that is read here."""
+def _settle(asking: Asking, key: bytes) -> None:
+    """Where a key might be there twice the body is written anew, with the one that was read. A
+    letter or ``_`` may be written as an escape, which no encoder needs: keys can hide so."""
     body = asking.body
-    if any(body.count(key) > 1 for key in _KEYS) or _escapes(body):
-        body = asking.body = passing.without(body)
-    try:
-        return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidJson(str(error)) from error
+    hidden = b"\\u00" in body and any(start in body for start in _ESCAPED)
+    if hidden or body.count(key) != 1:
+        asking.body = passing.without(body)
 
 
-def _escapes(body: bytes) -> bool:
-    """A letter or ``_`` may be written as an escape, which no encoder needs: keys can hide so."""
-    return b"\\u00" in body and any(start in body for start in _ESCAPED)
+def _refuse_background(exchange: Exchange, model: ModelRuntime, asking: Asking) -> None:
+    notes = Notes(asking.asked.model, model.model.routing.unsupported)
+    notes.lacks("background", "refuse")
+    asking.body = passing.without(asking.body, "background")
+    tell_notes(exchange, notes)
 
 
 # Going on from one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class _Answer(Struct):
-    id: Any = None
-    object: Any = None
+    id: str = ""
+    object: str = ""
 
 
 class _Event(_Answer):
@@ -85,6 +85,4 @@ def _id(data: bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     told: _Answer = event.response or event
-    if told.object != "response" or not isinstance(told.id, str):
-        return ""
-    return told.id
+    return told.id if told.object == "response" else ""

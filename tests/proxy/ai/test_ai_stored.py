@@ -253,6 +253,14 @@ def test_of_a_key_that_is_there_twice_the_one_that_was_looked_at_is_told(web, ac
         assert sent.count(own.encode()) == 1
 
 
+def test_what_has_another_type_is_said(web, accounts):
+    for name, value in (("previous_response_id", [1]), ("background", "yes"), ("store", {})):
+        answer = respond(web, **{name: value})
+        assert code_of(answer) == (400, "invalid_request", name)
+    assert asked_of(accounts) == [0, 0, 0]
+    assert web.post("/v1/responses", json={"model": "kept"}).status_code == 200
+
+
 # What an account alone can read
 
 
