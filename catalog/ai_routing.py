@@ -42,6 +42,8 @@ def deployment(row: models.Deployment, changes: Sequence[models.PriceChange]) ->
         abilities=tuple(sorted(row.abilities)),
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
+        based_on=row.based_on,
+        quirks=row.quirks,
     )
 
 

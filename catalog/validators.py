@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
@@ -104,6 +105,21 @@ def validate_model_name(value: str) -> None:
         raise ValidationError(
             "Use letters, digits and . _ : / @ ~ -, with a letter, a digit, @ or ~ first."
         )
+
+
+_OF_A_CHAT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_MOST_QUIRKS = 50
+
+
+def validate_quirks(value: Any) -> None:
+    """What ``contract.quirks.quirks_of`` takes for ``declared``."""
+    if not isinstance(value, dict) or len(value) > _MOST_QUIRKS:
+        raise ValidationError(f"Use an object of at most {_MOST_QUIRKS} parameters.")
+    for name, told in value.items():
+        if name in ("model", "messages", "stream") or not _OF_A_CHAT.fullmatch(name):
+            raise ValidationError(f"'{name[:64]}' is no parameter that can be left out.")
+        if not isinstance(told, str) or not _OF_A_CHAT.fullmatch(told):
+            raise ValidationError(f"Use drop, refuse, send or another name for '{name}'.")
 
 
 def validate_currency(value: str) -> None:

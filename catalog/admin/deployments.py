@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from catalog.admin.base import CatalogForm, CatalogInline, PartAdmin, unwrapped
 from catalog.admin.cells import badge, link, moment, section
 from catalog.admin.deeds import add_refusal
-from catalog.admin.widgets import Column, RowsField, chips_field
+from catalog.admin.widgets import Column, JSONArea, RowsField, chips_field
 from catalog.ai_routing import in_force
 from catalog.models import Deployment, PriceChange
 from catalog.models.ai import Trait
@@ -212,6 +212,16 @@ class DeploymentPageForm(DeploymentForm):
         label="Takes",
         help_text="None chosen: not known, and nothing is kept from it.",
     )
+    quirks = forms.JSONField(
+        label="Parameters",
+        required=False,
+        initial=dict,
+        widget=JSONArea,
+        help_text=Deployment._meta.get_field("quirks").help_text,
+    )
+
+    def clean_quirks(self) -> dict[str, str]:
+        return self.cleaned_data["quirks"] or {}
 
 
 @register(Deployment, site=tenant_site)
@@ -245,6 +255,10 @@ class DeploymentAdmin(PartAdmin):
                     ("requests_per_minute", "tokens_per_minute"),
                 ],
             },
+        ),
+        (
+            "What it cannot be told",
+            {"classes": ["collapse"], "fields": ["based_on", "quirks"]},
         ),
     ]
 

@@ -215,6 +215,8 @@ class DeploymentSerializer(ListsOfPrices, ChildSerializer):
             "abilities",
             "requests_per_minute",
             "tokens_per_minute",
+            "based_on",
+            "quirks",
             *_PRICES,
         ]
 

@@ -10,7 +10,7 @@ from catalog.models.apis import Api
 from catalog.models.base import Row
 from catalog.models.prices import PriceColumns
 from catalog.models.routing import RoutingColumns
-from catalog.validators import validate_address, validate_model_name
+from catalog.validators import validate_address, validate_model_name, validate_quirks
 from contract.presets import PRESETS
 
 
@@ -152,6 +152,23 @@ class Deployment(Row, PriceColumns):
     )
     tokens_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    based_on = models.CharField(
+        "which model it is",
+        max_length=120,
+        blank=True,
+        validators=[validate_model_name],
+        help_text="Where the provider's name for it does not say, as at Azure: like gpt-5-mini. "
+        "What that model cannot be told goes by it.",
+    )
+    quirks = models.JSONField(
+        "what it cannot be told",
+        default=dict,
+        blank=True,
+        validators=[validate_quirks],
+        help_text="By parameter of OpenAI's chat format: drop, refuse, its name here, or send, "
+        'whatever else is known of the provider. Like {"stop": "refuse", '
+        '"max_completion_tokens": "max_tokens"}.',
     )
 
     class Meta:

@@ -271,8 +271,13 @@ def check_rules_name_something(model: AIModel) -> None:
 
 
 def check_deployment(deployment: Deployment) -> None:
-    """Raises ValidationError by field for prices that cannot be, or hold no longer."""
+    """Raises ValidationError by field for prices that cannot be, or hold no longer, and for quirks
+    of OpenAI's formats where the provider speaks another."""
     check_prices(deployment)
+    preset = preset_of(deployment.provider.preset)
+    if deployment.quirks and preset.wire_format not in ("openai", "azure"):
+        message = f"{preset.title} is not spoken to in OpenAI's format."
+        raise ValidationError({"quirks": ValidationError(message, code="invalid")})
     deployment.abilities = list(dict.fromkeys(deployment.abilities))
     deployment.region = deployment.region.strip()
     check_own_prices(deployment)

@@ -1,19 +1,22 @@
 """The AI providers that are known by name: where they are, how they are spoken to, what they lack.
 
-A preset fills in a provider's page in the console and tells the gateway the quirks: ``lacks`` are
-parameters (fields of ``proxy.ai.middle.Request``) that the provider refuses or ignores, with what
-is done where a call sets them; ``renames`` are fields of its own wire format that it knows under
-another name. Source of each: the provider's API reference, November 2026.
+A preset fills in a provider's page in the console and tells the gateway its quirks and those of
+its models (``contract.quirks``). Source of each: the provider's API reference, November 2026, with
+what docs/providers.md names besides; there is also what could not be checked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from contract import families, known_quirks
+from contract.quirks import Family, Quirks, quirks_of
 
 WireFormat = Literal["openai", "azure", "anthropic", "gemini", "vertex", "bedrock", "cohere"]
-Rule = Literal["drop", "refuse"]
 
 
 class Setting(Struct, frozen=True):
@@ -42,26 +45,30 @@ class Preset(Struct, frozen=True):
     """What the provider calls its secret."""
     library: str = ""
     settings: tuple[Setting, ...] = ()
-    lacks: dict[str, Rule] = {}
-    renames: dict[str, str] = {}
+    quirks: Quirks = Quirks()
+    families: tuple[Family, ...] = ()
 
+    def quirks_of(self, model: str, declared: Mapping[str, str]) -> Quirks | None:
+        """As ``contract.quirks.quirks_of``."""
+        return quirks_of(replace(self.quirks, kind=self.name), self.families, model, declared)
 
-_SAMPLING: dict[str, Rule] = {"logit_bias": "drop", "logprobs": "refuse", "top_logprobs": "refuse"}
 
 _OPENAI_LIKE = (
-    Preset("openai", "OpenAI", "openai", "https://api.openai.com/v1", library="openai"),
+    Preset(
+        "openai",
+        "OpenAI",
+        "openai",
+        "https://api.openai.com/v1",
+        library="openai",
+        families=families.OPENAI,
+    ),
     Preset(
         "mistral",
         "Mistral",
         "openai",
         "https://api.mistral.ai/v1",
         library="mistral",
-        lacks={**_SAMPLING, "user": "drop", "service_tier": "drop", "verbosity": "drop"},
-        renames={
-            "seed": "random_seed",
-            "max_completion_tokens": "max_tokens",
-            "stream_options": "",
-        },
+        quirks=known_quirks.MISTRAL,
     ),
     Preset(
         "groq",
@@ -69,7 +76,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.groq.com/openai/v1",
         library="groq",
-        lacks={**_SAMPLING, "n": "refuse", "audio": "refuse"},
+        quirks=known_quirks.GROQ,
+        families=families.GROQ,
     ),
     Preset(
         "deepseek",
@@ -77,8 +85,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.deepseek.com/v1",
         library="deepseek",
-        lacks={"n": "refuse", "seed": "drop", "logit_bias": "drop", "parallel_tool_calls": "drop"},
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.DEEPSEEK,
+        families=families.DEEPSEEK,
     ),
     Preset(
         "xai",
@@ -86,7 +94,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.x.ai/v1",
         library="x-ai",
-        lacks={"logit_bias": "drop"},
+        quirks=known_quirks.XAI,
+        families=families.XAI,
     ),
     Preset(
         "openrouter",
@@ -94,6 +103,7 @@ _OPENAI_LIKE = (
         "openai",
         "https://openrouter.ai/api/v1",
         library="openrouter",
+        quirks=known_quirks.OPENROUTER,
     ),
     Preset(
         "together",
@@ -101,8 +111,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.together.xyz/v1",
         library="together",
-        lacks={"parallel_tool_calls": "drop", "user": "drop"},
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.TOGETHER,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "fireworks",
@@ -110,7 +120,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.fireworks.ai/inference/v1",
         library="fireworks",
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.FIREWORKS,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "cerebras",
@@ -118,12 +129,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.cerebras.ai/v1",
         library="cerebras",
-        lacks={
-            "n": "refuse",
-            "logit_bias": "drop",
-            "presence_penalty": "drop",
-            "frequency_penalty": "drop",
-        },
+        quirks=known_quirks.CEREBRAS,
+        families=families.CEREBRAS,
     ),
     Preset(
         "perplexity",
@@ -131,17 +138,7 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.perplexity.ai",
         library="perplexity",
-        lacks={
-            **_SAMPLING,
-            "n": "refuse",
-            "seed": "drop",
-            "tools": "refuse",
-            "tool_choice": "refuse",
-            "parallel_tool_calls": "drop",
-            "stop": "drop",
-            "user": "drop",
-        },
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.PERPLEXITY,
     ),
     Preset(
         "ollama",
@@ -149,16 +146,9 @@ _OPENAI_LIKE = (
         "openai",
         "http://localhost:11434/v1",
         needs_credential=False,
-        lacks={
-            "n": "refuse",
-            "logit_bias": "drop",
-            "user": "drop",
-            "parallel_tool_calls": "drop",
-            "tool_choice": "drop",
-        },
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.OLLAMA,
     ),
-    Preset("vllm", "vLLM", "openai", needs_credential=False),
+    Preset("vllm", "vLLM", "openai", needs_credential=False, families=(families.GPT_OSS,)),
     Preset(
         "huggingface",
         "Hugging Face",
@@ -166,15 +156,16 @@ _OPENAI_LIKE = (
         "https://router.huggingface.co/v1",
         credential="access token",
         library="huggingface_together",
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.HUGGINGFACE,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "nvidia",
         "NVIDIA",
         "openai",
         "https://integrate.api.nvidia.com/v1",
-        lacks={"n": "refuse", "logit_bias": "drop", "user": "drop"},
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.NVIDIA,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "github",
@@ -182,22 +173,24 @@ _OPENAI_LIKE = (
         "openai",
         "https://models.github.ai/inference",
         credential="access token",
-        lacks={"logit_bias": "drop"},
+        quirks=known_quirks.GITHUB,
+        families=families.OPENAI,
     ),
     Preset(
         "sambanova",
         "SambaNova",
         "openai",
         "https://api.sambanova.ai/v1",
-        lacks={**_SAMPLING, "n": "refuse", "seed": "drop"},
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.SAMBANOVA,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "deepinfra",
         "DeepInfra",
         "openai",
         "https://api.deepinfra.com/v1/openai",
-        renames={"max_completion_tokens": "max_tokens"},
+        quirks=known_quirks.DEEPINFRA,
+        families=(families.GPT_OSS,),
     ),
     Preset(
         "zai",
@@ -205,7 +198,8 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.z.ai/api/paas/v4",
         library="zai",
-        lacks={"n": "refuse"},
+        quirks=known_quirks.ZAI,
+        families=families.ZAI,
     ),
     Preset("jina", "Jina AI", "openai", "https://api.jina.ai/v1"),
     Preset(
@@ -214,7 +208,7 @@ _OPENAI_LIKE = (
         "openai",
         "https://api.voyageai.com/v1",
         library="voyageai",
-        renames={"dimensions": "output_dimension"},
+        quirks=known_quirks.VOYAGE,
     ),
     Preset("snowflake", "Snowflake Cortex", "openai", credential="access token"),
     Preset("compatible", "Another that speaks OpenAI's format", "openai"),
@@ -226,6 +220,7 @@ _OTHERS = (
         "Azure OpenAI",
         "azure",
         library="azure",
+        families=families.OPENAI,
         settings=(
             Setting(
                 "api_version",

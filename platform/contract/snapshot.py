@@ -287,7 +287,8 @@ class Deployment(Struct, frozen=True, gc=False):
 
     ``region`` is where it computes, in the tenant's words. None and empty: not known, and calls
     are not kept from it for that. ``abilities`` are those beyond the model's own: ``vision``,
-    ``audio``, ``files``, ``tools``, ``json_schema``, ``reasoning``.
+    ``audio``, ``files``, ``tools``, ``json_schema``, ``reasoning``. ``based_on``: which model it
+    is, where ``model`` does not say; ``quirks`` is ``declared`` of ``contract.quirks.quirks_of``.
     """
 
     id: str
@@ -304,6 +305,8 @@ class Deployment(Struct, frozen=True, gc=False):
     abilities: tuple[str, ...] = ()
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    based_on: str = ""
+    quirks: dict[str, str] = {}
 
 
 class AIModel(Struct, frozen=True, gc=False):

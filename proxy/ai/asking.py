@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from proxy.ai import passing, values
+from proxy.ai import fitting, passing, values
 from proxy.ai.doors import Door
 from proxy.ai.errors import FormatUnsupported
 from proxy.ai.formats import Simple, chat, gemini, messages, responses
@@ -111,14 +111,25 @@ class Asking:
     def tell(self, exchange: Exchange, deployment: DeploymentRuntime) -> Told:
         """The request for a deployment. Raises FormatUnsupported, ParameterUnsupported and
         InvalidRequest."""
-        to = deployment.provider.destination
-        notes = Notes(exchange.model, self.mode)
-        spoken = to.wire.speaks(to, self.door.operation)
-        if self.format in spoken:
+        notes, into = Notes(exchange.model, self.mode), self.into(deployment)
+        if into == self.format:
             return self._passed(deployment, notes)
-        if spoken and spoken[0] in self.formats and self.format in self.formats:
-            return Told(spoken[0], self._translated(spoken[0], deployment, notes), notes)
+        if into in self.formats and self.format in self.formats:
+            return Told(into, self._translated(into, deployment, notes), notes)
         raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
+
+    def into(self, deployment: DeploymentRuntime) -> str:
+        """In which format the deployment is asked: the client's own where its provider speaks it.
+        Empty where it cannot be."""
+        to, quirks = deployment.provider.destination, deployment.quirks
+        spoken = to.wire.speaks(to, self.door.operation)
+        into = self.format if self.format in spoken else next(iter(spoken), "")
+        if into == chat.NAME and quirks is not None and responses.NAME in spoken:
+            if quirks.responses == "only":
+                return responses.NAME
+            if quirks.responses == "tools" and (request := self.request).tools:
+                return responses.NAME if fitting.thinks(request, quirks) else into
+        return into
 
     def _passed(self, deployment: DeploymentRuntime, notes: Notes) -> Told:
         """In the client's own format. Thoughts that another provider signed would be refused: they
@@ -133,8 +144,10 @@ class Asking:
             wrapped = self.door.operation == "count" and gemini_count.is_wrapped(self.body)
             body = self._translated(spoken, deployment, notes) if wrapped else self.body
         else:
-            preset, ask = deployment.provider.destination.preset, self.ask_usage
-            body = passing.prepare(self.body, self.asked, model, preset, notes, ask_usage=ask)
+            quirks, ask = deployment.quirks, self.ask_usage
+            body = passing.prepare(
+                self.body, self.asked, model, quirks, spoken, notes, ask_usage=ask
+            )
         return Told(spoken, body, notes)
 
     def _translated(
@@ -148,10 +161,11 @@ class Asking:
         request, format_ = request or self.request, self.formats[into]
         preset = deployment.provider.destination.preset
         rules.foreign(request, OWN.get(into, into), notes)
-        rules.apply(request, {**format_.LACKS, **preset.lacks}, notes)
+        lacks = fitting.lacks_of(request, deployment.quirks)
+        rules.apply(request, {**format_.LACKS, **lacks}, notes)
         model = deployment.deployment.model
         if into == chat.NAME and request.format != into:
             body = chat.write_request(request, model, notes, DIALECTS.get(preset.name))
         else:
             body = format_.write_request(request, model, notes)
-        return passing.renamed(body, preset, notes)
+        return passing.fitted(body, deployment.quirks, into, notes)

@@ -66,9 +66,7 @@ class Onward(Asking):
         """The last one was."""
 
     def tell(self, exchange: Exchange, deployment: DeploymentRuntime) -> Told:
-        to = deployment.provider.destination
-        spoken = to.wire.speaks(to, self.door.operation)
-        into = self.format if self.format in spoken else next(iter(spoken), "")
+        into = self.into(deployment)
         if into not in self.formats:
             raise FormatUnsupported(self.door.operation, deployment.provider.provider.name)
         notes = Notes(exchange.model, self.mode)

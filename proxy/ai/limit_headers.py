@@ -1,7 +1,8 @@
 """What providers say of their rate limits in the headers of an answer.
 
-Sources: the references of OpenAI (whose names Azure and Groq share), Anthropic and Cerebras;
-Mistral's answers, in which three generations of names are about.
+Sources: the references of OpenAI (whose names Azure, GitHub, Groq, SambaNova and xAI share),
+Anthropic, Cerebras and Fireworks (https://docs.fireworks.ai/serverless/rate-limits); Mistral's
+answers, in which three generations of names are about.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ def _fields() -> dict[bytes, tuple[str, int]]:
             "ratelimitbysize-{}",
             "anthropic-ratelimit-tokens-{}",
         ),
-        "input tokens": ("anthropic-ratelimit-input-tokens-{}",),
-        "output tokens": ("anthropic-ratelimit-output-tokens-{}",),
+        "input tokens": ("anthropic-ratelimit-input-tokens-{}", "x-ratelimit-{}-tokens-prompt"),
+        "output tokens": (
+            "anthropic-ratelimit-output-tokens-{}",
+            "x-ratelimit-{}-tokens-generated",
+        ),
         "requests of the hour": ("x-ratelimit-{}-requests-hour",),
         "requests of the day": ("x-ratelimit-{}-requests-day",),
         "tokens of the hour": ("x-ratelimit-{}-tokens-hour",),
@@ -108,13 +112,13 @@ def _number(value: bytes | None) -> int | None:
 
 def _reset(value: bytes | None) -> float:
     """``1m30s``, ``250ms`` or seconds, as OpenAI and the compatible say it, or a time, as Anthropic
-    does; a minute where it is not said."""
+    does, or a Unix time, in seconds or milliseconds; a minute where it is not said."""
     if value is None:
         return 60.0
     text = value.decode("latin-1").strip()
     if not text.endswith("s"):
         try:
-            return min(float(text), _MOST_SECONDS)
+            return _seconds(float(text))
         except ValueError:
             pass
     match = _SECONDS.fullmatch(text)
@@ -124,6 +128,15 @@ def _reset(value: bytes | None) -> float:
         return 60.0
     hours, minutes, seconds, millis = (float(part or 0) for part in match.groups())
     return min(hours * 3600 + minutes * 60 + seconds + millis / 1000, _MOST_SECONDS)
+
+
+def _seconds(number: float) -> float:
+    """No limit lasts for thirty years: what is as large as that is a moment."""
+    if number >= 1e12:
+        number /= 1000
+    if number >= 1e9:
+        number = max(0.0, number - time())
+    return min(number, _MOST_SECONDS)
 
 
 def _until(moment: str) -> float:

@@ -1,7 +1,7 @@
 """Requests that a provider is sent in the client's own format: the bytes go through.
 
-Where the provider knows the model by another name, lacks a parameter or has another name for
-one, the top level of the JSON is written anew and every value in it stays as it came.
+Where the provider knows the model by another name, or cannot be told something as it was said, the
+top level of the JSON is written anew and every other value in it stays as it came.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from collections.abc import Callable
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from contract.presets import Preset
-from proxy.ai import values
+from contract.quirks import Quirks
+from proxy.ai import fitting, values
 from proxy.ai.errors import InvalidJson, InvalidRequest
-from proxy.ai.formats.chat import strict
 from proxy.ai.middle.rules import Notes
 
 _WITH_USAGE = Raw(b'{"include_usage":true}')
-_NAMES = {"output": "response_format", "reasoning": "reasoning_effort"}
-"""What chat calls fields of the middle form, where it calls them otherwise."""
 
 
 class StreamOptions(Struct):
@@ -78,28 +75,38 @@ def invalid(message: str) -> InvalidRequest:
 
 
 def prepare(
-    body: bytes, asked: Asked, model: str, preset: Preset, notes: Notes, *, ask_usage: bool
+    body: bytes,
+    asked: Asked,
+    model: str,
+    quirks: Quirks | None,
+    spoken: str,
+    notes: Notes,
+    *,
+    ask_usage: bool,
 ) -> bytes:
-    """The client's body for a provider that knows the model as ``model``.
+    """The client's body, in the format ``spoken``, for a provider that knows the model as
+    ``model``.
 
     ``ask_usage``: it is a stream in whose request the usage must be asked for. Untouched where
     nothing is to be changed. Raises ParameterUnsupported, TooManyValues, and InvalidJson where a
-    name is no text, which ``parse`` does not look at.
+    name or a value is no text or too deep, which ``parse`` does not look at.
     """
-    quirks = bool(preset.lacks or preset.renames)
-    if not quirks and asked.model == model and not ask_usage and _unambiguous(body, asked):
+    same = asked.model == model and not ask_usage and _unambiguous(body, asked)
+    if same and quirks is None:
         return body
     values.check(body)
     try:
         fields = _decode_fields(body)
         if ask_usage:
             fields["stream_options"] = _stream_options(fields.get("stream_options"))
+        changed = quirks is not None and fitting.fit(fields, quirks, spoken, notes)
     except UnicodeDecodeError as error:
         raise InvalidJson(str(error)) from error
+    except RecursionError as error:
+        raise InvalidJson("it is nested too deeply") from error
+    if same and not changed:
+        return body
     fields["model"] = Raw(_encode(model))
-    if quirks:
-        adapt(fields, preset, notes)
-        strict.fit(fields, preset.name, notes)
     return _encode(fields)
 
 
@@ -113,25 +120,12 @@ def without(body: bytes, *names: str) -> bytes:
     return _encode(fields)
 
 
-def adapt(fields: dict[str, Raw], preset: Preset, notes: Notes) -> None:
-    """Takes out of a chat request what the provider lacks, and gives the rest its names there.
-
-    Raises ParameterUnsupported.
-    """
-    for name, rule in preset.lacks.items():
-        written = _NAMES.get(name, name)
-        value = fields.get(written)
-        if value is None or bytes(value) in (b"null", b"[]", b'""', b"{}"):
-            continue
-        if name == "n" and bytes(value) == b"1":
-            continue
-        notes.lacks(name, rule)
-        del fields[written]
-    for name, known_as in preset.renames.items():
-        value = fields.pop(name, None)
-        if value is not None and known_as:
-            fields[known_as] = value
-            notes.maps(name, known_as)
+def fitted(body: bytes, quirks: Quirks | None, spoken: str, notes: Notes) -> bytes:
+    """A request that was written for the provider, fitted to what it takes."""
+    if quirks is None:
+        return body
+    fields = _decode_fields(body)
+    return _encode(fields) if fitting.fit(fields, quirks, spoken, notes, own=False) else body
 
 
 def _stream_options(given: Raw | None) -> Raw:
@@ -153,16 +147,3 @@ def _unambiguous(body: bytes, asked: Asked) -> bool:
         and (asked.stream_options is None or body.count(b'"stream_options"') == 1)
         and (b"\\" not in body or b"\\u006" not in body)
     )
-
-
-def renamed(body: bytes, preset: Preset, notes: Notes) -> bytes:
-    """A chat request that was written for the provider, with the names that it knows."""
-    if not preset.renames and preset.name not in strict.STRICT:
-        return body
-    fields = _decode_fields(body)
-    for name, known_as in preset.renames.items():
-        value = fields.pop(name, None)
-        if value is not None and known_as:
-            fields[known_as] = value
-    strict.fit(fields, preset.name, notes)
-    return _encode(fields)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from time import time
 
+from contract.quirks import Quirks
 from contract.routing import Weighted
 from contract.secrets import Sealer, SealError, provider_context
 from contract.snapshot import AIModel, Deployment, Prices, Provider
@@ -32,9 +33,20 @@ class ProviderRuntime:
 
 class DeploymentRuntime:
     """``turn`` and ``over``: what is said of it where turns are taken by weight, and of what is
-    passed over for it then. ``key``: its name over all tenants; ``limits``: what it declares."""
+    passed over for it then. ``key``: its name over all tenants; ``limits``: what it declares;
+    ``quirks``: what it cannot be told in OpenAI's formats."""
 
-    __slots__ = ("deployment", "id", "key", "limits", "over", "provider", "turn", "weight")
+    __slots__ = (
+        "deployment",
+        "id",
+        "key",
+        "limits",
+        "over",
+        "provider",
+        "quirks",
+        "turn",
+        "weight",
+    )
 
     def __init__(self, deployment: Deployment, provider: ProviderRuntime, tenant_id: str) -> None:
         self.id = deployment.id
@@ -43,6 +55,9 @@ class DeploymentRuntime:
         self.weight = deployment.weight
         self.deployment = deployment
         self.provider = provider
+        self.quirks: Quirks | None = provider.destination.preset.quirks_of(
+            deployment.based_on or deployment.model, deployment.quirks
+        )
         self.turn = reasons.ONLY
         self.over = ""
 

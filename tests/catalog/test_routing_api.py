@@ -367,9 +367,33 @@ def test_bounds_and_prices_of_a_deployment_are_what_gateways_are_told(
     ]
 
 
+def test_what_a_deployment_cannot_be_told_reaches_the_gateways(call, path, in_alice, in_store):
+    quirks = {"stop": "refuse", "max_completion_tokens": "max_tokens"}
+    body = deployment_of(call, path, based_on="gpt-5-mini", quirks=quirks)
+    (made,) = call("patch", path, body)["deployments"]
+    assert (made["based_on"], made["quirks"]) == ("gpt-5-mini", quirks)
+    (row,) = told(in_store, in_alice, "fast").deployments
+    assert (row.based_on, row.quirks) == ("gpt-5-mini", quirks)
+    (made,) = call("patch", path, deployment_of(call, path, quirks={}))["deployments"]
+    assert made["quirks"] == {}
+
+
+def test_quirks_are_of_providers_that_speak_openais_format(call, path, model):
+    model.deployments.get().provider.__class__.objects.update(preset="anthropic")
+    problem = call("patch", path, deployment_of(call, path, quirks={"stop": "drop"}), 400)
+    assert list(problem["errors"]) == ["deployments[0].quirks"]
+
+
 @pytest.mark.parametrize(
     ("fields", "place"),
     [
+        ({"quirks": ["stop"]}, "quirks"),
+        ({"quirks": {"model": "drop"}}, "quirks"),
+        ({"quirks": {"stop": 1}}, "quirks"),
+        ({"quirks": {"st op": "drop"}}, "quirks"),
+        ({"quirks": {"stop": "Drop it"}}, "quirks"),
+        ({"quirks": {f"p{n}": "drop" for n in range(51)}}, "quirks"),
+        ({"based_on": "no such!"}, "based_on"),
         ({"context_tokens": 0}, "context_tokens"),
         ({"tokens_per_minute": -1}, "tokens_per_minute"),
         ({"abilities": ["dancing"]}, "abilities[0]"),

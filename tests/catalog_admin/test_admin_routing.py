@@ -427,9 +427,25 @@ def test_bounds_and_prices_of_a_deployment_reach_the_gateways(told: Any, ours: A
     assert found.prices.pictures == (snapshot.PicturePrice("1024x1536", "high", 250_000),)
 
 
+def test_what_a_deployment_cannot_be_told_is_set_on_its_page(told: Any, ours: Any) -> None:
+    place = ours.aimodel.deployments.get()
+    form = place_form(place, based_on="gpt-5", quirks='{"stop": "refuse"}')
+    (found,) = of_model(
+        told(below("deployment", place, "change/"), form), "north-large"
+    ).deployments
+    assert (found.based_on, found.quirks) == ("gpt-5", {"stop": "refuse"})
+    form = place_form(place, based_on="", quirks="")
+    (found,) = of_model(
+        told(below("deployment", place, "change/"), form), "north-large"
+    ).deployments
+    assert (found.based_on, found.quirks) == ("", {})
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
+        ({"quirks": "stop"}, "quirks"),
+        ({"quirks": '{"stop": 1}'}, "quirks"),
         ({"context_tokens": "0"}, "context_tokens"),
         ({"cached_price": "-1"}, "cached_price"),
         ({"currency": "euro"}, "currency"),

@@ -33,6 +33,12 @@ _SAYS_NOTHING: Mapping[str, Any] = {
     "moderation": "auto",
     "speed": 1,
     "stream_format": "audio",
+    "temperature": 1,
+    "top_p": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "verbosity": "medium",
+    "store": False,
 }
 """A parameter that is set to what holds anyway."""
 
@@ -70,6 +76,16 @@ _TOLD: Mapping[tuple[type, str], frozenset[str]] = {
 }
 """What a part has in the words of the client's format for that format alone, while its other fields
 say it to all: a result's JSON, which is a text too, and documents in pieces."""
+
+
+def says_nothing(name: str, value: Any) -> bool:
+    """The parameter is empty, or set to what holds anyway where it is lacking."""
+    return value is None or value in ([], "", {}) or value == _SAYS_NOTHING.get(name)
+
+
+def rule_of(name: str) -> Rule:
+    """For a parameter that is not known."""
+    return "refuse" if name in _WRONG_WITHOUT else "drop"
 
 
 class Notes:
@@ -119,7 +135,7 @@ def apply(request: Any, lacks: Mapping[str, Rule], notes: Notes) -> None:
     """
     for name, rule in lacks.items():
         value: Any = getattr(request, name, None)
-        if value is None or value == [] or value == "" or value == _SAYS_NOTHING.get(name):
+        if says_nothing(name, value):
             continue
         notes.lacks(name, rule)
         empty: Any = [] if isinstance(value, list) else "" if isinstance(value, str) else None

@@ -198,11 +198,20 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
                     credential=sealed,
                     preset=preset,
                 )
-                for preset in ("deepseek", "openrouter", "mistral", "groq")
+                for preset in ("deepseek", "openrouter", "mistral", "groq", *KINDS)
+            ),
+            Provider(
+                "azure-1",
+                "Azure",
+                "azure",
+                f"{urls['first']}/openai/v1",
+                credential=sealed,
+                preset="azure",
             ),
             *keepers(urls, sealed),
         ),
         models=(
+            *_of_kinds(),
             model("chat", ("sandbox", "sandbox-chat")),
             model("sandbox-chat", ("sandbox", "sandbox-chat")),
             model("embedder", ("sandbox", "sandbox-embedding"), abilities=("embeddings",)),
@@ -231,6 +240,7 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             model("command", ("cohere-1", "command-real")),
             model("vectors", ("first", "vectors-real"), abilities=("embeddings",)),
             model("vectors-at-mistral", ("mistral-1", "embed-real"), abilities=("embeddings",)),
+            model("vectors-at-voyage", ("voyage-1", "voyage-3.5"), abilities=("embeddings",)),
             *_media(),
             *_billed_apart(),
             model("waiting", ("first", "x"), api="waiting"),
@@ -239,6 +249,53 @@ def alice(urls: dict[str, str]) -> TenantSnapshot:
             *kept(),
         ),
         prompts=prompts,
+    )
+
+
+KINDS = ("xai", "fireworks", "cerebras", "perplexity", "ollama", "vllm", "github", "zai")
+"""Of providers that speak OpenAI's format, besides those that are named elsewhere."""
+OF_KINDS = {
+    "openai-1": (
+        *("gpt-4o", "gpt-5", "gpt-5.2", "gpt-5.5", "gpt-5.6-luna", "o3", "o3-mini", "gpt-5-pro"),
+        *("gpt-5.1-codex", "gpt-6-sol"),
+    ),
+    "github-1": ("openai/gpt-5",),
+    "azure-1": ("gpt-5-mini",),
+    "groq-1": ("openai/gpt-oss-120b", "qwen/qwen3-32b", "llama-3.3-70b-versatile"),
+    "mistral-1": ("mistral-small-latest",),
+    "deepseek-1": ("deepseek-v4-pro", "deepseek-chat"),
+    "xai-1": ("grok-4", "grok-4.3", "grok-4-fast-non-reasoning", "grok-3-mini"),
+    "openrouter-1": ("openai/gpt-5",),
+    "ollama-1": ("qwen3",),
+    "vllm-1": ("openai/gpt-oss-20b", "qwen3"),
+    "fireworks-1": ("accounts/fireworks/models/glm-5",),
+    "cerebras-1": ("zai-glm-4.7", "gpt-oss-120b"),
+    "perplexity-1": ("sonar-pro",),
+    "zai-1": ("glm-4.6", "glm-5.2"),
+}
+
+
+def _of_kinds() -> tuple[AIModel, ...]:
+    """By provider and the name that it knows, like ``xai/grok-4``."""
+    made = [
+        model(f"{place.removesuffix('-1')}/{name.rpartition('/')[2]}", (place, name))
+        for place, names in OF_KINDS.items()
+        for name in names
+    ]
+    own = {
+        "prod-at-azure": ("azure-1", {"based_on": "gpt-5"}),
+        "mistral-at-azure": ("azure-1", {"quirks": {"max_completion_tokens": "max_tokens"}}),
+        "declared": ("first", {"quirks": {"top_p": "drop", "stop": "refuse"}}),
+        "sent-at-groq": ("groq-1", {"quirks": {"brand_new": "send", "logprobs": "send"}}),
+    }
+    for name, (place, options) in own.items():
+        plain = model(name, (place, "real"))
+        made.append(replace(plain, deployments=(replace(plain.deployments[0], **options),)))
+    dropping = Routing(unsupported="drop")
+    return (
+        *made,
+        model("gpt-5-mini", ("openai-1", "gpt-5-mini")),
+        model("drops-at-deepseek", ("deepseek-1", "deepseek-v4-pro"), routing=dropping),
     )
 
 

@@ -1,6 +1,7 @@
 """Which deployment is asked: strategies, rules, fallbacks, and what is said of it."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -370,6 +371,8 @@ def test_anthropic_says_when_there_will_be_more(after, wait):
     [
         ({"anthropic-ratelimit-input-tokens-{}": (40, 80)}, 90, 49, 0.5),
         ({"anthropic-ratelimit-output-tokens-{}": (10, 40)}, 90, 11, 0.25),
+        ({"x-ratelimit-{}-tokens-prompt": (40, 80)}, 90, 49, 0.5),
+        ({"x-ratelimit-{}-tokens-generated": (10, 40)}, 90, 11, 0.25),
         ({"x-ratelimit-{}-req-minute": (0, 5)}, 1, 0, 0.0),
         ({"x-ratelimit-{}-tokens-minute": (50, 100)}, 51, 0, 0.5),
         ({"x-ratelimitbysize-{}-minute": (50, 100)}, 51, 0, 0.5),
@@ -397,6 +400,15 @@ def test_each_providers_own_names_for_its_limits_are_read(headers, tokens, outpu
         assert not track.wait("d", tokens - 1, max(0, output - (output == 11)))
     now[0] += 12
     assert not track.wait("d", tokens, output)
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["seconds", "milliseconds"])
+def test_a_limit_may_end_at_a_unix_time(unit):
+    track = Track(lambda: 100.0)
+    reset = b"%d" % ((time.time() + 30) * unit)
+    day = [(b"x-ratelimit-remaining-requests-day", b"0"), (b"x-ratelimit-limit-requests-day", b"9")]
+    track.answered(track.began("d", 10), [*day, (b"x-ratelimit-reset-requests-day", reset)])
+    assert track.wait("d", 10) == pytest.approx(30, abs=2)
 
 
 def test_what_is_left_of_the_day_comes_back_at_its_end_only():

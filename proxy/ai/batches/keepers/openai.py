@@ -46,8 +46,16 @@ def write(line: Line, place: Place, notes: Notes) -> bytes:
         raise BatchLineInvalid(
             line.number, f"the model '{line.asked.model[:100]}' cannot be asked for {line.url}."
         )
-    model = place.deployment.deployment.model
-    told = passing.prepare(line.body, line.asked, model, to.preset, notes, ask_usage=False)
+    deployment = place.deployment
+    told = passing.prepare(
+        line.body,
+        line.asked,
+        deployment.deployment.model,
+        deployment.quirks,
+        line.door.format,
+        notes,
+        ask_usage=False,
+    )
     return encode({**line.fields, "body": Raw(told)}) + b"\n"
 
 

@@ -2,7 +2,8 @@
 
 Clients send back what they were answered, and that may have been another provider's answer: one
 with thoughts in fields of its own, with ``refusal`` and ``annotations``, with ids of calls in its
-own manner. Here it is brought into what the strict ones take.
+own manner. Here it is brought into what the strict ones take. Where the role ``developer`` is not
+known, its messages are the system's.
 
 Sources: Mistral's API reference, chat completions, messages (ids of nine letters and digits);
 Groq's "OpenAI compatibility" (no ``name``) and reference; Cerebras' reference.
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from contract.quirks import Quirks
 from proxy.ai.formats.fields import encode
 from proxy.ai.middle.rules import Notes
 
@@ -50,23 +52,31 @@ STRICT: dict[str, Strict] = {
 """By the name of a preset of providers."""
 
 
-def fit(fields: dict[str, Raw], preset: str, notes: Notes) -> None:
-    """Brings ``messages`` into what the provider takes, where it is a strict one. What are no
-    messages is left as it is: the provider says so."""
-    strict = STRICT.get(preset)
-    if strict is None or "messages" not in fields:
-        return
+def fit(fields: dict[str, Raw], quirks: Quirks, notes: Notes) -> bool:
+    """Brings ``messages`` into what the provider takes, and says whether it changed any. What are
+    no messages is left as it is: the provider says so."""
+    strict = STRICT.get(quirks.kind)
+    if "messages" not in fields:
+        return False
+    demotes = not quirks.developer and b'"developer"' in bytes(fields["messages"])
+    if strict is None and not demotes:
+        return False
     try:
         messages = msgspec.json.decode(fields["messages"])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
+        return False
     if type(messages) is not list or not all(type(one) is dict for one in messages):
-        return
+        return False
     changed = False
     for message in messages:
-        changed |= _fit(message, strict, notes)
+        if demotes and message.get("role") == "developer":
+            message["role"] = "system"
+            notes.maps("messages.developer", "system")
+            changed = True
+        changed |= strict is not None and _fit(message, strict, notes)
     if changed:
         fields["messages"] = Raw(encode(messages))
+    return changed
 
 
 def _fit(message: dict[str, Any], strict: Strict, notes: Notes) -> bool:

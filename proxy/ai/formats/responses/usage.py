@@ -1,6 +1,7 @@
 """Usage in the spelling of responses.
 
-Source: OpenAI's API reference, "The response object", ``usage``; OpenRouter's ``cost`` beside it.
+Source: OpenAI's API reference, "The response object", ``usage``; OpenRouter's ``cost`` beside it;
+xAI's answers, with ``server_side_tool_usage_details``, and thoughts that are in the total alone.
 """
 
 from __future__ import annotations
@@ -65,7 +66,23 @@ def read(given: Any, tools: Any = None) -> Usage | None:
     searches = tools.get("web_search") if type(tools) is dict else None
     if type(searches) is dict:
         usage.searches = _count(searches, "num_requests")
+    else:
+        usage.searches = _xais_searches(given.get("server_side_tool_usage_details"))
+    _add_beyond(usage, _count(given, "total_tokens"))
     return None if usage == _NOTHING else usage
+
+
+def _xais_searches(details: Any) -> int | None:
+    """Of the web and of posts, which cost the same."""
+    if type(details) is not dict:
+        return None
+    counts = [_count(details, name) for name in ("web_search_calls", "x_search_calls")]
+    return sum(count or 0 for count in counts) if any(c is not None for c in counts) else None
+
+
+def _add_beyond(usage: Usage, total: int | None) -> None:
+    if total is not None and usage.input_tokens is not None and usage.output_tokens is not None:
+        usage.output_tokens += max(0, total - usage.input_tokens - usage.output_tokens)
 
 
 def _count(given: dict[str, Any], name: str) -> int | None:
