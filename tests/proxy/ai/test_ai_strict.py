@@ -7,6 +7,7 @@ import pytest
 from test_ai_translation import ANSWER
 
 from contract.presets import PRESETS
+from contract.quirks import Quirks
 from proxy.ai.formats.chat.strict import STRICT, fit
 from proxy.ai.middle.rules import Notes
 
@@ -100,5 +101,5 @@ def test_every_strict_provider_is_a_preset():
 def test_what_is_no_text_is_left_for_the_provider_to_refuse():
     broken = msgspec.Raw(b'[{"role":"user","content":"\xff"}]')
     fields = {"messages": broken}
-    fit(fields, "mistral", Notes())
+    fit(fields, Quirks(kind="mistral"), Notes())
     assert fields == {"messages": broken}
