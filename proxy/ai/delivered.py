@@ -19,8 +19,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from contract.usage import Measured
-from proxy.ai import apart, usages
-from proxy.ai.errors import InvalidRequest
+from proxy.ai import apart, usages, values
+from proxy.ai.errors import InvalidRequest, TooManyValues
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.forms import places_of
 from proxy.ai.middle import Usage
@@ -163,7 +163,7 @@ def _milliseconds(seconds: Any) -> int | None:
         return None
     try:
         value = float(seconds)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return round(value * 1000) if 0 <= value <= _MOST_SECONDS else None
 
@@ -188,9 +188,11 @@ def unreported(exchange: Exchange, deployment: DeploymentRuntime) -> Usage | Non
 
 
 def wanted(body: bytes) -> _Asked:
-    """What a request says, be it JSON or a form; texts of a form are texts here too."""
+    """What a request says, be it JSON or a form; texts of a form are texts here too. Nothing of one
+    that holds too much to be read."""
     try:
         if not body.startswith(b"--"):
+            values.check(body)
             return _decode_asked(body)
         places = places_of(body)
         told: dict[str, Any] = {
@@ -198,7 +200,7 @@ def wanted(body: bytes) -> _Asked:
             for name in ("n", "size", "quality")
             if name in places
         }
-    except (*_UNREADABLE, InvalidRequest):
+    except (*_UNREADABLE, InvalidRequest, TooManyValues):
         return _Asked()
     return _Asked(**told)
 

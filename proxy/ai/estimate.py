@@ -27,7 +27,7 @@ from msgspec import Struct, field
 
 from contract.snapshot import Prices
 from contract.usage import Measured
-from proxy.ai import apart, delivered
+from proxy.ai import apart, delivered, values
 from proxy.ai.cost import batch_micros, cost_micros, exact
 from proxy.ai.middle import Usage
 
@@ -119,7 +119,8 @@ class Apart(Estimate, frozen=True, kw_only=True):
 
 
 def without_answer(body: bytes, ability: str, prices: tuple[Prices, ...] = ()) -> Estimate:
-    """Of a request for something else than text, to a model that must have the ability."""
+    """Of a request for something else than text, to a model that must have the ability. Raises
+    TooManyValues."""
     measured = _measured(body, ability)
     if measured is None:
         return Estimate(input_tokens(body), 0, prices)
@@ -127,6 +128,8 @@ def without_answer(body: bytes, ability: str, prices: tuple[Prices, ...] = ()) -
 
 
 def _measured(body: bytes, ability: str) -> Measured | None:
+    if ability in ("images", "speech", "rerank") and not body.startswith(b"--"):
+        values.check(body)
     if ability == "images":
         return delivered.pictures(body)
     if ability == "speech":

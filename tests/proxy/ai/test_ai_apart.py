@@ -7,6 +7,8 @@ import wave
 import pytest
 
 from contract.usage import Measured
+from proxy.ai import delivered, estimate
+from proxy.ai.errors import TooManyValues
 
 IMAGES, EDITS = "/v1/images/generations", "/v1/images/edits"
 HEAR, SPEAK = "/v1/audio/transcriptions", "/v1/audio/speech"
@@ -170,6 +172,7 @@ def hear(web, provider, platform):
         ({"text": "Hi.", "duration": "long"}, None, None),
         ({"text": "Hi.", "duration": True}, None, None),
         ({"text": "Hi.", "duration": 1e300}, None, None),
+        ({"text": "Hi.", "duration": 10**400}, None, None),
     ],
 )
 def test_sound_costs_by_its_length(hear, said, milliseconds, cost, path):
@@ -264,3 +267,14 @@ def test_queries_of_bedrocks_rerankers_are_counted_where_that_is_certain(
     assert answer.status_code == 200
     cost = None if searches is None else 2000 * searches
     assert billed(platform, answer) == (Measured("search", searches), cost)
+
+
+@pytest.mark.parametrize(
+    ("ability", "name"), [("images", "n"), ("speech", "input"), ("rerank", "documents")]
+)
+def test_a_request_that_holds_too_much_is_not_read(ability, name):
+    body = b'{"model":"m","%b":[%b0]}' % (name.encode(), b"0," * 600_000)
+    asked = delivered.wanted(body)
+    assert (asked.n, asked.input, asked.documents) == (None, None, None)
+    with pytest.raises(TooManyValues):
+        estimate.without_answer(body, ability)
