@@ -132,4 +132,30 @@ class Migration(migrations.Migration):
                 verbose_name="a thousand searches",
             ),
         ),
+        migrations.AlterField(
+            model_name="deployment",
+            name="input_price",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=6,
+                help_text="Empty: unknown, and calls that are billed by it are recorded without a cost.",
+                max_digits=14,
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0)],
+                verbose_name="input, per million tokens",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="pricechange",
+            name="input_price",
+            field=models.DecimalField(
+                blank=True,
+                decimal_places=6,
+                help_text="Empty: unknown, and calls that are billed by it are recorded without a cost.",
+                max_digits=14,
+                null=True,
+                validators=[django.core.validators.MinValueValidator(0)],
+                verbose_name="input, per million tokens",
+            ),
+        ),
     ]

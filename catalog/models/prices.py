@@ -30,7 +30,7 @@ class PriceColumns(models.Model):
 
     input_price = _price(
         "input, per million tokens",
-        help_text="Empty: unknown, and calls are recorded without a cost.",
+        help_text="Empty: unknown, and calls that are billed by it are recorded without a cost.",
     )
     output_price = _price("output, per million tokens")
     cached_price = _price("input read from a cache")
