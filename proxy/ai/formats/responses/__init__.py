@@ -35,7 +35,7 @@ LACKS: Mapping[str, Rule] = {
 }
 STREAM_TYPE = b"text/event-stream"
 USAGE_MARK = b'"usage"'
-ELSEWHERE_MARK = b'"' + ELSEWHERE.encode()
+ELSEWHERE_MARK = ELSEWHERE.encode()
 
 __all__ = [
     "LACKS",

@@ -6,9 +6,10 @@ from typing import Any
 
 NAME = "responses"
 
-ELSEWHERE = "hubpo:"
+ELSEWHERE = "hubpo:elsewhere:"
 """Before an encrypted content that is none of this format's: a client keeps it for whoever made it,
-and OpenAI, which refuses it, is not shown it."""
+and OpenAI, which refuses it, is not shown it. Each request is searched for it, which is the quicker
+the longer it is."""
 
 
 def own(rest: dict[str, Any]) -> dict[str, Any] | None:

@@ -556,7 +556,7 @@ def test_a_signature_that_a_stream_tells_late_is_given_to_its_call():
 def test_ids_of_calls_that_come_again_in_later_turns_keep_their_signatures_apart():
     turns: list[dict[str, Any]] = []
     for turn in ("one", "two"):
-        seal = f"hubpo:called:made-0-0:{turn}"
+        seal = f"hubpo:elsewhere:called:made-0-0:{turn}"
         turns += [
             {"type": "reasoning", "id": f"rs_{turn}", "summary": [], "encrypted_content": seal},
             {"type": "function_call", "call_id": "made-0-0", "name": "look", "arguments": "{}"},
