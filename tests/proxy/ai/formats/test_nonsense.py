@@ -13,7 +13,7 @@ from test_all_formats import SPOKEN, asked
 
 from contract.presets import PRESETS
 from contract.snapshot import Prices
-from proxy.ai import cut_off, estimate, passing, tap, traits, usages
+from proxy.ai import cut_off, estimate, fitting, passing, tap, traits, usages
 from proxy.ai.cost import cost_micros
 from proxy.ai.errors import (
     AnswerUnreadable,
@@ -84,18 +84,20 @@ def test_requests(source):
         traits.complexity(request, text)
         assert 0 <= estimate.output_tokens(body) <= estimate.MOST_OUTPUT
         preset = list(PRESETS.values())[number % len(PRESETS)]
+        quirks = preset.quirks_of("m", {})
         for target, format_ in FORMATS.items():
             told, notes = structs.replace(request), Notes("m", "drop" if number % 2 else "declared")
             try:
                 rules.foreign(told, target, notes)
-                rules.apply(told, {**format_.LACKS, **preset.lacks}, notes)
+                lacks = fitting.lacks_of(told, quirks)
+                rules.apply(told, {**format_.LACKS, **lacks}, notes)
                 if target == "chat" and source != "chat":
                     written = FORMATS["chat"].write_request(
                         told, "m", notes, DIALECTS.get(preset.name)
                     )
                 else:
                     written = format_.write_request(told, "m", notes)
-                json.loads(passing.renamed(written, preset, notes) if target == "chat" else written)
+                json.loads(passing.fitted(written, quirks, target, notes))
             except REFUSED:
                 continue
 
@@ -134,7 +136,7 @@ def test_streams(source):
             course = Course(reader, other.writer(asked(target, stream=True)), "m", b"p")
             written = b"".join(map(course.feed, changes.pieces(stream)))
             readable(target, written + course.end())
-            assert believed(course.usage())
+            assert believed(course.used.total(whole=course.whole))
         watch = tap.StreamTap(usages.mark(source), usages.reader(source), drop_usage=True)
         for piece in changes.pieces(stream):
             watch.feed(piece)
