@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from catalog import store
 from catalog.models import (
     AIModel,
     Api,
@@ -20,7 +22,8 @@ from catalog.models import (
     Target,
     Upstream,
 )
-from catalog.services import access, ai, apis, prompts, upstreams
+from catalog.services import access, ai, apis, prompts, publishing, upstreams
+from contract import keys, snapshot
 
 PROVIDER_SECRET = "sk-provider-0123456789-9K2x"
 
@@ -99,3 +102,30 @@ def theirs(charlie_tenant: Any, charlie: Any) -> SimpleNamespace:
 def vera(alice_tenant: Any, member: Any) -> Any:
     """A viewer in Alice's tenant."""
     return member(alice_tenant, "viewer", "vera")
+
+
+@pytest.fixture
+def second(ours: Any, in_alice: Any) -> AIModel:
+    """Another model of Alice's tenant."""
+    return ai.save_model(
+        model=AIModel(name="north-small", abilities=["chat"]),
+        apis=[ours.models],
+        deployments=[Deployment(provider=ours.provider, provider_model="small")],
+    )
+
+
+@pytest.fixture
+def told(client: Any, alice_tenant: Any, in_alice: Any) -> Any:
+    """``told(address, form)``: posts it, and the snapshot that gateways are then told."""
+
+    def post(address: str, form: dict[str, Any]) -> Any:
+        answer = client.post(address, form)
+        assert answer.status_code == 302, answer.context and answer.context.get("errors")
+        waiting, connection.run_on_commit = connection.run_on_commit, []
+        with publishing.watch():
+            for _, call, *_ in waiting:
+                call()
+        return snapshot.decode(store.client().get(keys.snapshot_blob(str(alice_tenant.pk))))
+
+    yield post
+    store.remove(str(alice_tenant.pk))
