@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from catalog.admin import unpriced
 from catalog.admin.addresses import KEY_PLACEHOLDER, curl_line, gateway_address
-from catalog.admin.base import CatalogAdmin, CatalogForm, unwrapped
+from catalog.admin.base import CatalogAdmin, CatalogForm, in_words, unwrapped
 from catalog.admin.cells import link
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.deployments import DeploymentInline
@@ -282,6 +282,7 @@ class AIModelAdmin(CatalogAdmin):
             },
         ),
     ]
+    readonly_fields = ["can_do", "falls_back_to"]
     inlines = [DeploymentInline]
     change_form_outer_after_template = "admin/catalog/after.html"
 
@@ -289,6 +290,12 @@ class AIModelAdmin(CatalogAdmin):
         enabled = Q(deployments__enabled=True, deployments__provider__enabled=True)
         query = super().get_queryset(request).prefetch_related("apis", *unpriced.PREFETCH)
         return query.annotate(in_use=Count("deployments", filter=enabled))
+
+    def get_fieldsets(self, request: HttpRequest, obj: AIModel | None = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return in_words(fieldsets, {"abilities": "can_do", "fallbacks": "falls_back_to"})
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Checkboxes with every AI API ticked, which is what a first model wants."""
@@ -358,6 +365,11 @@ class AIModelAdmin(CatalogAdmin):
     @display(description="Can do")
     def can_do(self, model: AIModel) -> str:
         return ", ".join(AIModel.Ability(ability).label for ability in model.abilities)
+
+    @display(description="Fallbacks")
+    def falls_back_to(self, model: AIModel) -> str:
+        names = AIModel.objects.in_bulk(model.fallbacks)
+        return ", then ".join(str(names[pk]) for pk in model.fallbacks if pk in names) or "–"
 
     @display(description="Deployments", ordering="in_use")
     def places(self, model: AIModel) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -155,6 +155,19 @@ def unwrapped(field: forms.Field | None) -> forms.Field | None:
     if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
         field.widget = field.widget.widget
     return field
+
+
+def in_words(fieldsets: Any, words: Mapping[str, str]) -> list[tuple[str | None, dict[str, Any]]]:
+    """The fieldsets with other fields in place of those that are no words, for who may not write:
+    ``words`` are their names by those of what they take the place of."""
+
+    def told(field: Any) -> Any:
+        return tuple(map(told, field)) if isinstance(field, tuple) else words.get(field, field)
+
+    return [
+        (title, {**options, "fields": [told(field) for field in options["fields"]]})
+        for title, options in fieldsets
+    ]
 
 
 class PartAdmin(CatalogAdmin):

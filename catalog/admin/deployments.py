@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
@@ -12,17 +12,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import mark_safe
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from catalog.admin.base import CatalogForm, CatalogInline, PartAdmin, unwrapped
+from catalog.admin.base import CatalogForm, CatalogInline, PartAdmin, in_words, unwrapped
 from catalog.admin.cells import badge, link, moment, section
 from catalog.admin.deeds import add_refusal
 from catalog.admin.widgets import Column, JSONArea, RowsField, chips_field
 from catalog.ai_routing import in_force
 from catalog.models import Deployment, PriceChange
 from catalog.models.ai import Trait
-from catalog.models.prices import PRICE_FIELDS
+from catalog.models.prices import PRICE_FIELDS, PriceColumns
 from catalog.price_checks import STEPPED, check_picture, check_prices, check_step
 from catalog.rule_words import place, price_words
 from catalog.services import ai, prices
@@ -66,6 +68,7 @@ PRICE_FIELDSETS = [
         },
     ),
 ]
+_WORDS = {"abilities": "takes", "price_steps": "long_prompts", "picture_prices": "by_picture"}
 _UNITS = {unit: unit.replace("_", " ").replace("1h", "for an hour") for unit in STEPPED}
 
 
@@ -104,6 +107,28 @@ class PricesForm(CatalogForm):
 
     def clean_currency(self) -> str:
         return self.cleaned_data["currency"].upper()
+
+
+class PricesInWords:
+    """What a price list has in rows, for who may not change it."""
+
+    @display(description="Prices of long prompts")
+    def long_prompts(self, row: PriceColumns) -> str:
+        return _lines(
+            f"{_UNITS[step['unit']]}: {step['price']} above {step['above']:,} input tokens"
+            for step in row.price_steps
+        )
+
+    @display(description="Prices of pictures")
+    def by_picture(self, row: PriceColumns) -> str:
+        return _lines(
+            f"{' '.join(filter(None, [one['size'], one.get('quality')]))}: {one['price']}"
+            for one in row.picture_prices
+        )
+
+
+def _lines(told: Iterable[str]) -> str:
+    return format_html_join(mark_safe("<br>"), "{}", ([one] for one in told)) or "–"
 
 
 def _plain(price: Any) -> str:
@@ -225,11 +250,12 @@ class DeploymentPageForm(DeploymentForm):
 
 
 @register(Deployment, site=tenant_site)
-class DeploymentAdmin(PartAdmin):
+class DeploymentAdmin(PricesInWords, PartAdmin):
     """Reached from its model's page, where deployments are added and deleted too."""
 
     form = DeploymentPageForm
     parent = "model"
+    readonly_fields = list(_WORDS.values())
     change_form_outer_after_template = "admin/catalog/after.html"
     fieldsets = [
         (
@@ -269,6 +295,8 @@ class DeploymentAdmin(PartAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Deployment | None = None) -> Any:
         """Prices that other ones have replaced are in the list of those by date only."""
         found = super().get_fieldsets(request, obj)
+        if obj is not None and not self.has_change_permission(request, obj):
+            found = in_words(found, _WORDS)
         if obj is None or in_force(obj) is obj:
             return found
         dropped = {title for title, _ in PRICE_FIELDSETS}
@@ -282,6 +310,10 @@ class DeploymentAdmin(PartAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Deployment | None = None) -> bool:
         return False
+
+    @display(description="Takes")
+    def takes(self, deployment: Deployment) -> str:
+        return ", ".join(Trait(one).label for one in deployment.abilities) or "not known"
 
     def save_model(self, request: HttpRequest, obj: Deployment, form: Any, change: bool) -> None:
         ai.save_deployment(deployment=obj)
@@ -360,12 +392,13 @@ class PriceChangeForm(PricesForm):
 
 
 @register(PriceChange, site=tenant_site)
-class PriceChangeAdmin(PartAdmin):
+class PriceChangeAdmin(PricesInWords, PartAdmin):
     """Reached from its deployment's page. What has begun can only be looked at."""
 
     form = PriceChangeForm
     parent = "deployment"
     one_at_a_time = True
+    readonly_fields = ("long_prompts", "by_picture")
     fieldsets = [(None, {"fields": ["since"]}), *PRICE_FIELDSETS]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -376,7 +409,10 @@ class PriceChangeAdmin(PartAdmin):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: PriceChange | None = None) -> Any:
-        (title, options), *rest = super().get_fieldsets(request, obj)
+        found = super().get_fieldsets(request, obj)
+        if obj is not None and not self.has_change_permission(request, obj):
+            found = in_words(found, _WORDS)
+        (title, options), *rest = found
         hidden = [] if obj else ["deployment"]
         return [(title, {**options, "fields": [*options["fields"], *hidden]}), *rest]
 

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import display
 
 from catalog import named_applications
-from catalog.admin.base import CatalogForm, PartAdmin, unwrapped
+from catalog.admin.base import CatalogForm, PartAdmin, in_words, unwrapped
 from catalog.admin.cells import link, section
 from catalog.admin.deeds import Deed, add_refusal
 from catalog.admin.widgets import Chips, Column, RowsField
@@ -165,15 +165,14 @@ class RoutingRuleAdmin(PartAdmin):
         return super().get_queryset(request).select_related("model", "target")
 
     def get_fieldsets(self, request: HttpRequest, obj: RoutingRule | None = None) -> Any:
-        ((title, options),) = super().get_fieldsets(request, obj)
+        fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
-            fields = [*options["fields"], "model"]
-        elif self.has_change_permission(request, obj):
-            fields = options["fields"]
-        else:
-            words = {"conditions": "when", "deployments": "ask_only", "target": "or_ask"}
-            fields = [words.get(name, name) for name in options["fields"]]
-        return [(title, {**options, "fields": fields})]
+            ((title, options),) = fieldsets
+            return [(title, {**options, "fields": [*options["fields"], "model"]})]
+        if self.has_change_permission(request, obj):
+            return fieldsets
+        words = {"conditions": "when", "deployments": "ask_only", "target": "or_ask"}
+        return in_words(fieldsets, words)
 
     def get_readonly_fields(self, request: HttpRequest, obj: RoutingRule | None = None) -> Any:
         return ["when", "ask_only", "or_ask"]

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from catalog.models import Deployment, PriceChange
-from catalog.services import prices
+from catalog.services import ai, prices
 from contract import snapshot
 from tests.catalog_admin.pages import below, of
 from tests.catalog_admin.routing_forms import model_form, of_model
@@ -178,3 +178,25 @@ def test_two_price_changes_at_one_moment_are_refused(client: Any, ours: Any, in_
     form = {"deployment": ours.aimodel.deployments.get().pk, "currency": "USD"} | in_days(1)
     assert client.post(of("pricechange", "add"), form).status_code == 302
     assert "already exists" in str(errors(client.post(of("pricechange", "add"), form)))
+
+
+def test_prices_of_long_prompts_are_told_in_words_where_they_cannot_be_changed(
+    client: Any, client_for: Any, alice_tenant: Any, vera: Any, ours: Any, in_alice: Any
+) -> None:
+    place = ours.aimodel.deployments.get()
+    step = {"unit": "input", "above": 200_000, "price": "2.5"}
+    place.price_steps, place.abilities = [step], ["vision", "tools"]
+    place.picture_prices = [{"size": "1024x1024", "quality": "high", "price": "0.04"}]
+    ai.save_deployment(deployment=place)
+    begun = PriceChange(deployment=place, since=timezone.now() - timedelta(days=1))
+    begun.price_steps = [step | {"unit": "cached", "price": "0.25"}]
+    viewer = client_for(alice_tenant, vera)
+    page = viewer.get(below("deployment", place, "change/")).content.decode()
+    assert "input: 2.5 above 200,000 input tokens" in page
+    assert "Pictures, Tools" in page
+    assert "1024x1024 high: 0.04" in page
+    assert "&quot;unit&quot;" not in page
+    PriceChange.objects.bulk_create([begun])
+    page = client.get(below("pricechange", begun, "change/")).content.decode()
+    assert "cached: 0.25 above 200,000 input tokens" in page
+    assert "&quot;unit&quot;" not in page

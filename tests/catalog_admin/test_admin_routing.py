@@ -142,3 +142,17 @@ def test_an_empty_list_says_whether_anything_was_left_out(
     found = client_for(charlie_tenant, charlie).get(of("aimodel")).content.decode()
     assert "No AI models yet" in found
     assert "Add AI model" in found
+
+
+def test_a_viewer_reads_fallbacks_and_abilities_in_words(
+    client_for: Any, alice_tenant: Any, vera: Any, ours: Any, second: AIModel
+) -> None:
+    third = ai.save_model(model=AIModel(name="north-tiny", abilities=["chat"]))
+    ours.aimodel.fallbacks = [second.pk, third.pk]
+    ours.aimodel.abilities = ["chat", "images"]
+    ai.save_model(model=ours.aimodel)
+    viewer = client_for(alice_tenant, vera)
+    page = viewer.get(below("aimodel", ours.aimodel, "change/")).content.decode()
+    assert "north-small, then north-tiny" in page
+    assert "Chat, Pictures" in page
+    assert str(second.pk) not in page
