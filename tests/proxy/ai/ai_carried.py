@@ -44,3 +44,31 @@ def events(answer):
 def text(chunks):
     deltas = [choice["delta"] for one in chunks for choice in one["choices"]]
     return "".join(delta.get("content") or "" for delta in deltas)
+
+
+def anthropic(kind, **fields):
+    return b"event: %b\ndata: %b\n\n" % (
+        kind.encode(),
+        json.dumps({"type": kind, **fields}).encode(),
+    )
+
+
+def claude(*texts, end=True):
+    usage = {"input_tokens": 40, "output_tokens": 1}
+    message = {"id": "msg", "type": "message", "role": "assistant", "content": [], "usage": usage}
+    parts = [
+        anthropic("message_start", message=message),
+        anthropic("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    ]
+    for said in texts:
+        delta = {"type": "text_delta", "text": said}
+        parts.append(anthropic("content_block_delta", index=0, delta=delta))
+    if end:
+        parts += [
+            anthropic("content_block_stop", index=0),
+            anthropic(
+                "message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 6}
+            ),
+            anthropic("message_stop"),
+        ]
+    return b"".join(parts)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from ai_carried import BEGIN, FIRST, REST, STREAM, ask, breaks_off, chunk, events, text
+from ai_carried import BEGIN, FIRST, REST, STREAM, ask, breaks_off, chunk, claude, events, text
 from ai_servers import sse
 
 from contract.snapshot import Prices
