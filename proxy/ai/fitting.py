@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from contract.quirks import EFFORTS, Quirks, Rule
 from proxy.ai.formats.chat import strict
+from proxy.ai.formats.fields import decode as _decode
 from proxy.ai.middle import Request
 from proxy.ai.middle.rules import Notes, rule_of, says_nothing
 
@@ -21,7 +22,6 @@ _EMPTY = (b"null", b"[]", b'""', b"{}")
 _GENERATES = ("chat", "responses")
 _OFF = Raw(b'{"type":"disabled"}')
 
-_decode = msgspec.json.decode
 _encode = msgspec.json.Encoder().encode
 
 

@@ -1,5 +1,6 @@
 """Providers that refuse what they do not know get conversations that began with others."""
 
+import contextlib
 import json
 
 import msgspec
@@ -8,6 +9,8 @@ from test_ai_translation import ANSWER
 
 from contract.presets import PRESETS
 from contract.quirks import Quirks
+from proxy.ai import passing
+from proxy.ai.errors import InvalidJson, ParameterUnsupported
 from proxy.ai.formats.chat.strict import STRICT, fit
 from proxy.ai.middle.rules import Notes
 
@@ -103,3 +106,23 @@ def test_what_is_no_text_is_left_for_the_provider_to_refuse():
     fields = {"messages": broken}
     fit(fields, Quirks(kind="mistral"), Notes())
     assert fields == {"messages": broken}
+
+
+@pytest.mark.parametrize("value", [b'"\xff"', b"1e999", b'{"effort":"\xff"}', b'["\xff"]'])
+@pytest.mark.parametrize(
+    "name", ["reasoning_effort", "reasoning", "response_format", "tool_choice", "stop", "n"]
+)
+def test_what_is_no_text_or_number_is_refused_where_it_is_read(name, value):
+    body = b'{"model":"m","%b":%b}' % (name.encode(), value)
+    for preset in PRESETS.values():
+        for model in ("m", "gpt-5", "mistral-large", "grok-4"):
+            with contextlib.suppress(InvalidJson, ParameterUnsupported):
+                passing.prepare(
+                    body,
+                    passing.parse(body),
+                    model,
+                    preset.quirks_of(model, {}),
+                    "chat",
+                    Notes("m", "drop"),
+                    ask_usage=False,
+                )
