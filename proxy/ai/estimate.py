@@ -4,10 +4,11 @@ Input: half a token for each byte of the request, which is twice what English ta
 about what other scripts do; an attachment in base64 counts 2,000 tokens or, if that is
 more, a hundredth of its bytes. Output: what the request names as the most, in whichever format,
 times the answers it asks for; ``DEFAULT_OUTPUT`` where it does not say; none where nothing is
-generated. Cost: these at the dearest of the model's deployments. What is billed otherwise than by
-the token: the pictures that are asked for, of the dearest kind where that is left to the provider,
-the characters of the text, the queries that a reranker's documents can be, and of a recording its
-length or, where that is not known, a second for ``SECOND_BYTES``.
+generated. Cost: these at the dearest of the deployments that the call may come to, also by rules
+and fallbacks. What is billed otherwise than by the token: the pictures that are asked for, of the
+dearest kind where that is left to the provider, the characters of the text, the queries that a
+reranker's documents can be, and of a recording its length or, where that is not known, a second for
+``SECOND_BYTES``.
 
 The variables of a prompt count as often as its template repeats them; where their length is
 not declared, as ``UNDECLARED`` bytes.
@@ -71,11 +72,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Estimate(Struct, frozen=True):
-    """``prices``: of each deployment that may serve the call."""
+    """``prices``: of each deployment of the model that is asked."""
 
     input_tokens: int
     output_tokens: int
     prices: tuple[Prices, ...]
+    further: tuple[Prices, ...] = ()
+    """Of the deployments that rules and fallbacks may lead to. One without a known price adds
+    nothing: what it will cost cannot be reserved."""
     batched: bool = False
     """At the prices of batches."""
 
@@ -99,6 +103,9 @@ class Estimate(Struct, frozen=True):
                 if cost is None:
                     return None
                 most = max(most, cost)
+        for prices in self.further:
+            if prices.currency == currency:
+                most = max(most, self.cost_at(prices) or 0)
         return most
 
 
@@ -118,13 +125,18 @@ class Apart(Estimate, frozen=True, kw_only=True):
         return cost_micros(prices, usage)
 
 
-def without_answer(body: bytes, ability: str, prices: tuple[Prices, ...] = ()) -> Estimate:
+def without_answer(
+    body: bytes,
+    ability: str,
+    prices: tuple[Prices, ...] = (),
+    further: tuple[Prices, ...] = (),
+) -> Estimate:
     """Of a request for something else than text, to a model that must have the ability. Raises
     TooManyValues."""
     measured = _measured(body, ability)
     if measured is None:
-        return Estimate(input_tokens(body), 0, prices)
-    return Apart(input_tokens(body), 0, prices, measured=measured)
+        return Estimate(input_tokens(body), 0, prices, further)
+    return Apart(input_tokens(body), 0, prices, further, measured=measured)
 
 
 def _measured(body: bytes, ability: str) -> Measured | None:
@@ -152,8 +164,8 @@ def of(exchange: Exchange) -> Estimate | None:
         if exchange.instead is not None:
             model = exchange.instead[0]
         if ability == "chat":
-            return Estimate(input_tokens(body), output_tokens(body), _prices(model))
-        return without_answer(body, ability, _prices(model))
+            return Estimate(input_tokens(body), output_tokens(body), _prices(model), model.further)
+        return without_answer(body, ability, _prices(model), model.further)
     api, tenant = exchange.api, exchange.tenant
     if api is None or tenant is None or api.prompt is None:
         return None
@@ -164,6 +176,7 @@ def of(exchange: Exchange) -> Estimate | None:
         _prompt_tokens(api.prompt, UNDECLARED if exchange.length is None else exchange.length),
         output_tokens(_encode(api.prompt.prompt.parameters)),
         () if prompted is None else _prices(prompted),
+        () if prompted is None else prompted.further,
     )
 
 

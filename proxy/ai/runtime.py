@@ -79,11 +79,12 @@ class ModelRuntime:
     """``order`` is one round of the balancing over its deployments; ``plain``: that is all there is
     to know for choosing one; ``watched``: there is something to be seen to while it is called;
     ``means``: a rule that its calls may come to compares meanings (``find_meanings``); ``reach``:
-    the ids of the other models that its calls may come to, and ``several``: in more than one of all
-    their accounts responses may be kept (``find_reach``)."""
+    the ids of the other models that its calls may come to, ``further`` what their deployments cost,
+    and ``several``: in more than one of all their accounts responses may be kept
+    (``find_reach``)."""
 
     __slots__ = (
-        *("deployments", "id", "means", "model", "name", "order", "plain"),
+        *("deployments", "further", "id", "means", "model", "name", "order", "plain"),
         *("reach", "several", "watched"),
     )
 
@@ -102,6 +103,7 @@ class ModelRuntime:
         self.order: tuple[DeploymentRuntime, ...] = sequence(self.deployments)
         routing = model.routing
         self.reach: tuple[str, ...] = ()
+        self.further: tuple[Prices, ...] = ()
         self.several = False
         self.watched = routing.on_break != "error" or routing.compare_with != ""
         self.means = any(
@@ -134,7 +136,7 @@ def find_meanings(models: Mapping[str, ModelRuntime]) -> None:
 
 
 def find_reach(models: Mapping[str, ModelRuntime]) -> None:
-    """Settles ``reach`` and ``several``."""
+    """Settles ``reach``, ``further`` and ``several``."""
     for model in models.values():
         if len(model.deployments) == 1 and model.plain:
             continue
@@ -143,6 +145,7 @@ def find_reach(models: Mapping[str, ModelRuntime]) -> None:
             more = {other for other in _next(models[id_]) if other in models}
             reach += sorted(more.difference(reach))
         model.reach = tuple(reach[1:])
+        model.further = tuple(one.prices for id_ in model.reach for one in models[id_].deployments)
         places = (one for id_ in reach for one in models[id_].deployments)
         model.several = len({one.provider.id for one in places if keeps(one)}) > 1
 

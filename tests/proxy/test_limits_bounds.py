@@ -147,6 +147,28 @@ async def test_a_fallback_in_a_currency_without_a_budget_is_not_free(
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize(("budget", "status"), [(10_000, 429), (100_000, 200)])
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_what_a_dearer_fallback_may_cost_is_reserved(
+    ai_site: Any, budget: int, status: int, steps: int
+) -> None:
+    (named,) = ai_site.snapshot.models
+    dear = Deployment("d", "p", "dear", prices=Prices(100_000_000, 200_000_000))
+    chain = ["other", "dear"][-steps:]
+    models = [replace(named, routing=Routing(fallbacks=(chain[0],)))]
+    for name, following in zip(chain, [*chain[1:], ""], strict=True):
+        model = replace(named, id=name, name=name, api_ids=())
+        if following:
+            model = replace(model, routing=Routing(fallbacks=(following,)))
+        else:
+            model = replace(model, deployments=(dear,))
+        models.append(model)
+    if steps == 2:
+        models[1] = replace(models[1], deployments=(replace(named.deployments[0], id="o"),))
+    await ai_site.publish(models=tuple(models), **planned(ai_site, Limit("cost", budget, 600)))
+    assert (await chat(ai_site, max_tokens=50)).status_code == status
+
+
 async def test_a_prompt_is_estimated_by_its_own_length_on_a_kept_connection(ai_site: Any) -> None:
     await ai_site.publish(**planned(ai_site, Limit("tokens", 1000, 600)))
     for _ in range(3):
