@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from proxy.ai.formats.converse import blocks
 from proxy.ai.formats.converse.blocks import FORMAT, Block
 from proxy.ai.formats.fields import answer_fields, encode
+from proxy.ai.formats.messages.usage import split
 from proxy.ai.middle import Answer, Choice, Finish, Request, Usage
 from proxy.ai.middle.rules import Notes
 
@@ -86,10 +87,10 @@ def of_untyped(value: Any) -> Usage | None:
 
 
 def written_usage(usage: Usage) -> Block:
-    read, written = usage.cached_tokens, usage.cache_write_tokens
+    fresh, read, written = split(usage)
     asked, wrote = usage.input_tokens or 0, usage.output_tokens or 0
     told: Block = {
-        "inputTokens": asked - (read or 0) - (written or 0),
+        "inputTokens": fresh,
         "outputTokens": wrote,
         "totalTokens": asked + wrote,
     }

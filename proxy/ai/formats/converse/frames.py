@@ -24,25 +24,32 @@ class Frames:
     """``feed`` returns the frames that are complete: headers and payload. One that is ``bad`` is
     not among them, and nothing comes after it."""
 
-    __slots__ = ("_held", "bad")
+    __slots__ = ("_held", "_needed", "bad")
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()
+        self._needed = 0
+        """Before so many bytes are held, nothing more can be read."""
         self.bad = False
 
     def feed(self, piece: bytes) -> list[tuple[dict[str, str], bytes]]:
         found: list[tuple[dict[str, str], bytes]] = []
         if self.bad:
             return found
+        if self._held:
+            self._held += piece
+            if len(self._held) < self._needed:
+                return found
+            piece = bytes(self._held)
         try:
-            self._read(self._held + piece if self._held else piece, found)
+            self._held = bytearray(self._read(piece, found))
         except BadFrame:
             self.bad = True
         return found
 
-    def _read(self, data: bytes, found: list[tuple[dict[str, str], bytes]]) -> None:
-        """Raises BadFrame."""
-        at = 0
+    def _read(self, data: bytes, found: list[tuple[dict[str, str], bytes]]) -> bytes:
+        """What is left. Raises BadFrame."""
+        at, self._needed = 0, 12
         while len(data) - at >= 12:
             total, size = unpack_from(">II", data, at)
             if crc32(data[at : at + 8]) != unpack_from(">I", data, at + 8)[0]:
@@ -50,6 +57,7 @@ class Frames:
             if total > LIMIT or total < size + 16:
                 raise BadFrame
             if len(data) - at < total:
+                self._needed = total
                 break
             end = at + total - 4
             if crc32(data[at:end]) != unpack_from(">I", data, end)[0]:
@@ -57,7 +65,7 @@ class Frames:
             headers = data[at + 12 : at + 12 + size]
             found.append((_headers(headers), data[at + 12 + size : end]))
             at += total
-        self._held = data[at:]
+        return data[at:]
 
     @property
     def partial(self) -> bool:

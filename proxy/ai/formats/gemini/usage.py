@@ -86,6 +86,8 @@ def written(usage: Usage) -> dict[str, Any]:
     """``usageMetadata``."""
     asked, wrote = usage.input_tokens or 0, usage.output_tokens or 0
     thought = usage.reasoning_tokens
+    if thought is not None:
+        thought = min(thought, wrote)  # It is a part of them.
     told: dict[str, Any] = {
         "promptTokenCount": asked,
         "candidatesTokenCount": wrote - (thought or 0),

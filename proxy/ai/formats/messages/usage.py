@@ -109,7 +109,7 @@ def _thought(said: Said) -> int | None:
 def told(usage: Usage | None, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The object to write. ``own`` is what ``rest`` found when it was read."""
     usage = usage or Usage()
-    fresh, read, written = _split(usage)
+    fresh, read, written = split(usage)
     said: dict[str, Any] = {"input_tokens": fresh}
     if written is not None:
         said["cache_creation_input_tokens"] = written
@@ -130,7 +130,7 @@ def told(usage: Usage | None, own: Mapping[str, Any] | None = None) -> dict[str,
     return joined(said, own or {})
 
 
-def _split(usage: Usage) -> tuple[int, int | None, int | None]:
+def split(usage: Usage) -> tuple[int, int | None, int | None]:
     """Fresh, read and written tokens. Some providers count tokens as both read and written: here
     they are read, so that the three come to what went in."""
     read, written = usage.cached_tokens, usage.cache_write_tokens

@@ -1,6 +1,7 @@
 """Converse over what was recorded of Bedrock, and its frames beside AWS's own library."""
 
 import json
+from time import process_time
 
 import msgspec
 import pytest
@@ -85,6 +86,17 @@ def test_frames_are_those_of_awss_own_library():
         found += frames.feed(data[place : place + 1])
     assert found == [(headers, payload)] * 3
     assert not frames.partial
+
+
+def test_a_large_frame_in_small_pieces_is_held_without_copying_all_of_it_each_time():
+    payload = bytes(4 * 1024 * 1024)
+    data = frame({}, payload)
+    frames, found, began = Frames(), [], process_time()
+    for place in range(0, len(data), 64):
+        found += frames.feed(data[place : place + 64])
+    assert found == [({}, payload)]
+    assert process_time() - began < 2
+    assert frames.feed(frame({}, b"x")) == [({}, b"x")]
 
 
 @pytest.mark.parametrize("place", range(60))
