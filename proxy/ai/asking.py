@@ -68,6 +68,7 @@ class Asking:
         "others",
         "stream",
         "tokens",
+        "until",
     )
 
     def __init__(
@@ -90,6 +91,8 @@ class Asking:
         """Is told of the response that the provider keeps."""
         self.tokens = 0
         """About how many the call takes of a provider's limits."""
+        self.until = 0.0
+        """Loop time at which the call must be over, as far as those allow that were asked."""
         self.formats: Mapping[str, Simple] = OPERATIONS.get(door.operation, {})
         """Between which the operation can be translated."""
         self._request: Any = None

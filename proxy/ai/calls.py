@@ -1,12 +1,12 @@
 """One call to a model: who serves it, and what is done when one fails.
 
-The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off before the
-first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer has the
-model makes way for the next. So does one whose context is too small, for those that are not known
-to have as little, and one in whose account there is not what the request only names. One whose rate
-limits would refuse the call is not asked. The last failure is passed on. A deployment that cannot
-be reached several times in a row is left out for a while, and after a 429 or 5xx it is used last,
-for as long as the provider says.
+The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off or is too late
+before the first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer
+has the model makes way for the next, until the call's time is up. So does one whose context is too
+small, for those that are not known to have as little, and one in whose account there is not what
+the request only names. One whose rate limits would refuse the call is not asked. The last failure
+is passed on. A deployment that cannot be reached, or is too late, several times in a row is left
+out for a while, and after a 429 or 5xx it is used last, for as long as the provider says.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from proxy.errors import (
     GatewayError,
     UpstreamBroken,
     UpstreamOverloaded,
+    UpstreamTimeout,
 )
 from proxy.upstream.pool import MAX_CONNECTIONS, MAX_WAITING
 
@@ -193,6 +194,8 @@ async def first_of(
     too_small, soonest = 0, inf
     try:
         for candidate in candidates:
+            if asking.until and _over(asking):
+                break
             deployment = candidate.deployment
             if too_small and 0 < (deployment.deployment.context_tokens or 0) <= too_small:
                 passed.append(_too_small(deployment))
@@ -218,8 +221,15 @@ async def first_of(
                     attempt = await _attempt(exchange, gateway, deployment, asking)
                 else:
                     attempt = await _metered(exchange, gateway, deployment, asking, held)
-            except (ConnectFailed, AddressForbidden, UpstreamBroken, AnswerUnreadable) as error:
-                gateway.health.failed(deployment.id, BREAKER, owner)
+            except (
+                ConnectFailed,
+                AddressForbidden,
+                UpstreamBroken,
+                UpstreamTimeout,
+                AnswerUnreadable,
+            ) as error:
+                if not _over(asking):
+                    gateway.health.failed(deployment.id, BREAKER, owner)
                 failure = error
             except (
                 UpstreamOverloaded,
@@ -274,6 +284,11 @@ def _status(attempt: Attempt | None) -> int:
     if attempt is None:
         return 0
     return attempt.response.status if attempt.fault is None else attempt.fault.status
+
+
+def _over(asking: Asking) -> bool:
+    """Its time is up, whoever took it."""
+    return 0.0 < asking.until <= get_running_loop().time()
 
 
 def failed(status: int) -> bool:
@@ -347,7 +362,10 @@ async def _attempt(
     try:
         lane = pool.lane(to.target, True, tenant.private_ok, MAX_CONNECTIONS, MAX_WAITING)
         head = sending.head(exchange, asking, deployment, told, lane.host)
-        until = 0.0 if timeouts.total is None else get_running_loop().time() + timeouts.total
+        until = asking.until
+        if timeouts.total is not None:
+            latest = get_running_loop().time() + timeouts.total
+            until = asking.until = min(until, latest) if until else latest
         response = await pool.call(lane, "POST", head, told.body, None, timeouts, until, exchange)
         attempt = Attempt(response, deployment, told, seen, began / 1e9)
         gateway.track.answered(seen, response.headers, refused=response.status == 429)

@@ -60,6 +60,7 @@ class Onward(Asking):
         self._text = text
         self._spent = spent
         self.tokens = asking.tokens
+        self.until = asking.until
         self.begins = True
         """Providers that can be given the beginning of an answer are."""
         self.began = False
