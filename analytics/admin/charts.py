@@ -106,7 +106,7 @@ def rows(points: list[Drawn]) -> list[dict[str, str]]:
             "p99": text.duration(point.latency[2]),
             "tokens": f"{text.short(point.totals.input_tokens)} / "
             f"{text.short(point.totals.output_tokens)}",
-            "cost": text.costs(point.totals.cost),
+            "cost": text.costs(point.totals.cost, point.totals.unpriced),
             "saved": text.costs(point.totals.saved),
         }
         for point in reversed(points)

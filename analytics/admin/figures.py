@@ -87,18 +87,23 @@ def _errors(state: State, now: Totals, before: Totals) -> Card:
 
 def _costs(state: State, now: Totals, before: Totals) -> list[Card]:
     """One for each currency."""
-    note = f"{text.count(now.unpriced)} calls without a price" if now.unpriced else ""
+    calls = "call" if now.unpriced == 1 else "calls"
+    note = f"{text.count(now.unpriced)} {calls} without a price" if now.unpriced else ""
     currencies = sorted(currency for currency in now.cost if currency) or [""]
-    return [
-        Card(
-            f"Cost, {currency}" if currency else "Cost",
-            text.money(now.cost.get(currency)),
-            calls_url(state),
-            text.change(now.cost.get(currency), before.cost.get(currency)),
-            note=note,
-        )
-        for currency in currencies
-    ]
+    return [_cost(state, now, before, currency, note) for currency in currencies]
+
+
+def _cost(state: State, now: Totals, before: Totals, currency: str, note: str) -> Card:
+    micros = now.cost.get(currency)
+    if now.unpriced and not micros:
+        micros = None  # It is not nothing: it is unknown.
+    return Card(
+        f"Cost, {currency}" if currency else "Cost",
+        text.money(micros),
+        calls_url(state),
+        text.change(micros, before.cost.get(currency)),
+        note=note,
+    )
 
 
 def _savings(state: State, now: Totals, before: Totals) -> list[Card]:
@@ -141,7 +146,7 @@ def table(state: State, by: str, groups: list[Group]) -> dict[str, Any]:
                 "errors_url": calls_url(state, **{by: group.id, "class": 5}),
                 "erring": group.totals.server_errors > 0,
                 "p95": text.duration(group.totals.p95_us),
-                "cost": text.costs(group.totals.cost),
+                "cost": text.costs(group.totals.cost, group.totals.unpriced),
             }
             for group in groups
         ],

@@ -87,7 +87,8 @@ class ReportAdmin(ReadOnlyAdmin):
 
     @display(description="Cost")
     def cost(self, report: TrendReport) -> str:
-        return text.costs(_sides(report)[0]["cost"])
+        totals = _sides(report)[0]
+        return text.costs(totals["cost"], totals.get("unpriced", 0))
 
 
 def csv_response(report: TrendReport) -> HttpResponse:
@@ -203,7 +204,7 @@ def _row(row: dict[str, Any]) -> dict[str, str]:
         "errors": text.share(now["server_errors"], now["calls"]),
         "p95": _duration(now["p95_ms"]),
         "tokens": f"{text.short(now['input_tokens'])} / {text.short(now['output_tokens'])}",
-        "cost": text.costs(now["cost"]),
+        "cost": text.costs(now["cost"], now.get("unpriced", 0)),
     }
 
 

@@ -54,11 +54,17 @@ def money(micros: int | None, currency: str = "") -> str:
     return f"{figure} {currency}".strip()
 
 
-def costs(cost: dict[str, int]) -> str:
-    """All currencies of a sum, side by side."""
-    return ", ".join(money(micros, currency) for currency, micros in sorted(cost.items())) or (
-        NOTHING
-    )
+def costs(cost: dict[str, int], unpriced: int = 0) -> str:
+    """All currencies of a sum, side by side, and how many calls are not in it because what they
+    cost is unknown: a sum of none but those is not told as zero."""
+    told = [
+        money(micros, currency)
+        for currency, micros in sorted(cost.items())
+        if micros or not unpriced
+    ]
+    if unpriced:
+        told.append(f"{short(unpriced)} unpriced")
+    return ", ".join(told) or NOTHING
 
 
 def share(part: int, whole: int) -> str:

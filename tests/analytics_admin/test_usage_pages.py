@@ -62,6 +62,24 @@ def test_the_dashboard_shows_what_happened(alices: Any, ours: Any, theirs: Any) 
     assert "Shop of Charlie" not in text
 
 
+@pytest.mark.parametrize(
+    ("known", "told", "card"),
+    [(None, "1 unpriced", "–"), (7, "0.000007 USD, 1 unpriced", "0.000007")],
+)
+def test_an_unknown_cost_is_not_told_as_zero(
+    alices: Any, alice_tenant: Any, a_while_ago: Any, known: int | None, told: str, card: str
+) -> None:
+    tokens = {"input_tokens": 3, "output_tokens": 4, "currency": "USD", "model": "m"}
+    happen(alice_tenant, a_while_ago, **tokens)
+    if known is not None:
+        happen(alice_tenant, a_while_ago, **tokens, cost_micros=known)
+    page = alices.get(HOME)
+    assert f"{told} " in seen(page)
+    assert "1 call without a price" in seen(page)
+    assert figures(page)["Cost, USD"] == card
+    assert [row["cost"] for row in page.context["usage"]["rows"]] == [told]
+
+
 def test_what_was_saved_is_a_figure_and_a_chart_where_something_was(alices: Any, ours: Any) -> None:
     page = alices.get(HOME)
     assert figures(page)["Saved, USD"] == "7.50"
