@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from contract.snapshot import Prices
 from contract.usage import Measured
@@ -52,22 +53,27 @@ _MARKS = (b"base64,", b'"data"')
 _attachments = re.compile(rb'(?:base64,|"data"\s*:\s*")([A-Za-z0-9+/_=-]+)').finditer
 
 
+_NOTHING = Raw(b"null")
+
+
 class _Generation(Struct, rename="camel"):
-    max_output_tokens: float | None = None
-    candidate_count: float | None = None
+    max_output_tokens: Raw = _NOTHING
+    candidate_count: Raw = _NOTHING
 
 
 class _Asked(Struct):
-    """The bounds of an answer in every format that clients speak."""
+    """The bounds of an answer in every format that clients speak, each to be read by itself."""
 
-    max_tokens: float | None = None
-    max_completion_tokens: float | None = None
-    max_output_tokens: float | None = None
-    n: float | None = None
-    gemini: _Generation | None = field(default=None, name="generationConfig")
+    max_tokens: Raw = _NOTHING
+    max_completion_tokens: Raw = _NOTHING
+    max_output_tokens: Raw = _NOTHING
+    n: Raw = _NOTHING
+    gemini: Raw = field(default=_NOTHING, name="generationConfig")
 
 
 _decode = msgspec.json.Decoder(_Asked).decode
+_decode_generation = msgspec.json.Decoder(_Generation).decode
+_decode_number = msgspec.json.Decoder(float).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -213,19 +219,31 @@ def _prompt_tokens(prompt: CompiledPrompt, length: int) -> int:
 
 
 def output_tokens(body: bytes) -> int:
-    """Of a request in any format that clients speak."""
+    """Of a request in any format that clients speak. A bound that is no number says nothing."""
     try:
         asked = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return DEFAULT_OUTPUT
-    gemini = asked.gemini or _Generation()
-    answers = max(1, asked.n or gemini.candidate_count or 1)
+    gemini = _Generation()
+    if asked.gemini is not _NOTHING:
+        with suppress(msgspec.DecodeError):
+            gemini = _decode_generation(asked.gemini)
+    answers = max(1, _number(asked.n) or _number(gemini.candidate_count) or 1)
     said = (
         asked.max_tokens,
         asked.max_completion_tokens,
         asked.max_output_tokens,
         gemini.max_output_tokens,
     )
-    bounds = [most for most in said if most is not None]
+    bounds = [most for most in map(_number, said) if most is not None]
     most = max(0.0, *bounds) if bounds else DEFAULT_OUTPUT
     return int(min(most * answers, MOST_OUTPUT))
+
+
+def _number(value: Raw) -> float | None:
+    if value is _NOTHING:
+        return None
+    try:
+        return _decode_number(value)
+    except msgspec.DecodeError:
+        return None
