@@ -17,6 +17,9 @@ SMOOTHING = 0.2
 MINUTE = 60.0
 FRESH = 0.25
 """Seconds for which a worker's own word of a limit goes before another's."""
+MOST_SEEN = 10_000
+"""Deployments that are known at once. Past that all begin anew but those that are answering: of
+those that are gone nobody tells."""
 _ALMOST = 1e-6
 
 
@@ -117,8 +120,15 @@ class Track:
     def of(self, key: str) -> Seen:
         seen = self._seen.get(key)
         if seen is None:
+            if len(self._seen) >= MOST_SEEN:
+                self._forget()
             seen = self._seen[key] = Seen(key)
         return seen
+
+    def _forget(self) -> None:
+        self._seen = {key: seen for key, seen in self._seen.items() if seen.in_flight}
+        self.low = {key: seen for key, seen in self.low.items() if seen.in_flight}
+        self.news = {key: words for key, words in self.news.items() if key in self._seen}
 
     def began(self, key: str, tokens: int) -> Seen:
         """A call of about so many tokens is on its way."""

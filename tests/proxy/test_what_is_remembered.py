@@ -24,6 +24,8 @@ from contract import keys, snapshot
 from contract.policies import Limit
 from contract.snapshot import Retries
 from proxy import pages
+from proxy.ai.limit_headers import read
+from proxy.ai.track import Track
 from proxy.asgi import AsgiCall
 from proxy.errors import UpstreamBroken
 from proxy.exchange import Exchange, RequestHead
@@ -155,6 +157,35 @@ def test_turns_and_budgets_of_upstreams_begin_anew_when_there_were_very_many(
     assert len(health._turns) <= 10
     assert len(health.budgets) <= 10
     assert health.budget("u34") is health.budget("u34")
+
+
+SPENT = [
+    (b"x-ratelimit-remaining-requests", b"1"),
+    (b"x-ratelimit-limit-requests", b"100"),
+    (b"x-ratelimit-reset-requests", b"1h0m0s"),
+]
+
+
+def test_deployments_begin_anew_when_there_were_very_many_but_for_calls_under_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("proxy.ai.track.MOST_SEEN", 10)
+    track = Track(clock=lambda: 9.0)
+    slow = track.began("one:slow", 5)
+    track.answered(slow, SPENT)
+    for number in range(35):
+        seen = track.began(f"one:{number}", 5)
+        track.answered(seen, SPENT)
+        seen.in_flight -= 1
+        assert track.headroom(f"one:{number}") == 0.01
+        track.heard(f"another:{number}", read(SPENT))
+        assert max(map(len, (track._seen, track.low, track.news))) <= 10
+    assert track.of("one:slow") is track.low["one:slow"] is slow
+    assert slow.in_flight == 1
+    slow.in_flight -= 1
+    for number in range(10):
+        track.of(f"other:{number}")
+    assert track.of("one:slow") is not slow
 
 
 @contextmanager
