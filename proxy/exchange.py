@@ -132,7 +132,7 @@ class Exchange:
     reasoning_tokens: int | None = None
     cache_write_tokens: int | None = None
     guessed: bool = False
-    """Tokens and cost are reckoned from what came of a stream that was cut off."""
+    """Tokens and cost are reckoned from what came of an answer that was cut off or unreadable."""
     cost_micros: int | None = None
     currency: str = ""
     compared: ModelRuntime | None = None

@@ -1,12 +1,13 @@
 """One call to a model: who serves it, and what is done when one fails.
 
 The candidates come from ``proxy.ai.choose``. One that cannot be reached, breaks off or is too late
-before the first piece of its answer, refuses its credential, answers 402, 429 or 5xx, or no longer
-has the model makes way for the next, until the call's time is up. So does one whose context is too
-small, for those that are not known to have as little, and one in whose account there is not what
-the request only names. One whose rate limits would refuse the call is not asked. The last failure
-is passed on. A deployment that cannot be reached, or is too late, several times in a row is left
-out for a while, and after a 429 or 5xx it is used last, for as long as the provider says.
+before the first piece of its answer (its end, where it is read whole), cannot be understood,
+refuses its credential, answers 402, 429 or 5xx, or no longer has the model makes way for the next,
+until the call's time is up. So does one whose context is too small, for those that are not known to
+have as little, and one in whose account there is not what the request only names. One whose rate
+limits would refuse the call is not asked. The last failure is passed on. A deployment that cannot
+be reached, or is too late, several times in a row is left out for a while, and after a 429 or 5xx
+it is used last, for as long as the provider says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from asyncio import get_running_loop
 from collections.abc import Iterable, Iterator
 from math import inf
 from time import perf_counter, perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,10 +34,11 @@ from proxy.ai.errors import (
     ProviderRejectedCredentials,
     ProviderSignInFailed,
 )
+from proxy.ai.estimate import about
 from proxy.ai.formats.known import GONE, TOO_LONG, elsewhere
 from proxy.ai.formats.operations import family
 from proxy.ai.formats.registry import FORMATS
-from proxy.ai.middle import Begin, Counted, Failed, Other
+from proxy.ai.middle import Begin, Counted, Failed, Other, Usage
 from proxy.errors import (
     AddressForbidden,
     ConnectFailed,
@@ -50,7 +52,7 @@ from proxy.upstream.pool import MAX_CONNECTIONS, MAX_WAITING
 if TYPE_CHECKING:
     from proxy.ai.asking import Asking, Told
     from proxy.ai.choose import Candidate
-    from proxy.ai.middle import Fault, Usage
+    from proxy.ai.middle import Fault
     from proxy.ai.track import Seen
     from proxy.exchange import Exchange
     from proxy.gateway import Gateway
@@ -66,6 +68,10 @@ GOOGLES_KEY = b"API_KEY_INVALID"
 """The reason of Google's error, of status 400, where it is the key that it does not take."""
 ERROR_LIMIT = 1_048_576
 """Bytes of a provider's error that are read."""
+ANSWER_LIMIT = 67_108_864
+"""Bytes of a whole answer that is read. Images travel inside."""
+_TOKEN = 4
+"""Bytes of an answer's text."""
 EXPLAIN = b"x-hubpo-explain"
 """Request header: the answer's head is to say why it comes from where it comes from."""
 
@@ -74,7 +80,17 @@ class Attempt:
     """The answer that is passed on, who gave it, and what it was asked. ``began`` is
     ``perf_counter`` when it was sent; ``close`` it in any case."""
 
-    __slots__ = ("_seen", "began", "body", "deployment", "fault", "holds", "response", "told")
+    __slots__ = (
+        "_seen",
+        "answer",
+        "began",
+        "body",
+        "deployment",
+        "fault",
+        "holds",
+        "response",
+        "told",
+    )
 
     def __init__(
         self,
@@ -91,6 +107,8 @@ class Attempt:
         self.began = began
         self.body = b""
         """Of an answer with an error status, all of it."""
+        self.answer: Any = None
+        """In the middle form, where it is not passed on as it is and came whole."""
         self.fault: Fault | None = None
         """What the provider said in a stream in place of an answer."""
         self.holds: tuple[Held, Exchange] | None = None
@@ -221,17 +239,12 @@ async def first_of(
                     attempt = await _attempt(exchange, gateway, deployment, asking)
                 else:
                     attempt = await _metered(exchange, gateway, deployment, asking, held)
-            except (
-                ConnectFailed,
-                AddressForbidden,
-                UpstreamBroken,
-                UpstreamTimeout,
-                AnswerUnreadable,
-            ) as error:
+            except (ConnectFailed, AddressForbidden, UpstreamBroken, UpstreamTimeout) as error:
                 if not _over(asking):
                     gateway.health.failed(deployment.id, BREAKER, owner)
                 failure = error
             except (
+                AnswerUnreadable,
                 UpstreamOverloaded,
                 ProviderSignInFailed,
                 ParameterUnsupported,
@@ -256,6 +269,8 @@ async def first_of(
                     except (ProviderRejectedCredentials, ProviderRefused) as error:
                         failure, attempt = error, None
                     else:
+                        if passed and exchange.guessed:
+                            _forget(exchange)
                         return attempt
                 if rest:
                     gateway.health.rests(deployment.id, rest, owner)
@@ -373,9 +388,17 @@ async def _attempt(
             attempt.body = await response.read(ERROR_LIMIT)
         elif asking.stream:
             await _first_piece(attempt)
+        elif (
+            (told.format != asking.format or exchange.prompt_id)
+            and response.status < 300
+            and not is_stream(attempt)
+        ):
+            await read_whole(exchange, asking, attempt)
         return attempt
     except BaseException:
         if response is not None:
+            if response.status < BAD_REQUEST and not asking.stream:
+                lost(exchange, deployment, told.body)
             response.close()
         seen.in_flight -= 1
         raise
@@ -394,6 +417,22 @@ async def _first_piece(attempt: Attempt) -> None:
                 attempt.fault = event.fault
             elif not isinstance(event, Begin | Counted | Other):
                 break
+
+
+def is_stream(attempt: Attempt) -> bool:
+    spoken = attempt.told.format
+    kind = field(attempt.response, b"content-type") or b""
+    return spoken in FORMATS and kind.startswith(FORMATS[spoken].STREAM_TYPE)
+
+
+async def read_whole(exchange: Exchange, asking: Asking, attempt: Attempt) -> Any:
+    """The answer, which the attempt keeps. As in ``_first_piece``, the next can still be asked.
+    Raises UpstreamBroken, UpstreamTimeout and AnswerUnreadable."""
+    body = await attempt.response.read(ANSWER_LIMIT)
+    began = perf_counter_ns()
+    attempt.answer = asking.formats[attempt.told.format].read_answer(body)
+    exchange.upstream_us -= (perf_counter_ns() - began) // 1000
+    return attempt.answer
 
 
 def _fault(attempt: Attempt) -> Fault:
@@ -454,6 +493,29 @@ def account(exchange: Exchange, deployment: DeploymentRuntime, usage: Usage | No
         exchange.cost_micros = sum_micros((prices, usage), *exchange.embedded)
     if exchange.compared is not None:
         note_saving(exchange, usage)
+
+
+def lost(exchange: Exchange, deployment: DeploymentRuntime, prompt: bytes, came: int = 0) -> None:
+    """The provider took the call and will bill it, but its answer broke off or cannot be read.
+    ``came``: bytes of it. Tokens and cost are estimated as in ``proxy.ai.cut_off``."""
+    ability = exchange.asked[2] if exchange.asked is not None else ""
+    if ability == "chat" or exchange.prompt_id:
+        usage = Usage(about(prompt), came // _TOKEN)
+    elif ability == "embeddings":
+        usage = Usage(about(prompt), 0)
+    elif ability:
+        usage = None
+    else:
+        return  # Counting tokens costs nothing.
+    exchange.guessed = True
+    account(exchange, deployment, usage)
+
+
+def _forget(exchange: Exchange) -> None:
+    """What was estimated of an answer that was lost: another deployment has answered."""
+    exchange.guessed = False
+    exchange.input_tokens = exchange.output_tokens = exchange.cost_micros = None
+    exchange.measured = exchange.saved_micros = None
 
 
 def note_saving(exchange: Exchange, usage: Usage) -> None:

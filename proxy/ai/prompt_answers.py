@@ -12,13 +12,13 @@ import msgspec
 from msgspec import Raw
 
 from proxy.ai import cut_off
-from proxy.ai.calls import account, field, note_error
+from proxy.ai.calls import account, is_stream, lost, note_error, read_whole
 from proxy.ai.carrying import Carried
 from proxy.ai.compiled import CompiledPrompt
 from proxy.ai.errors import AnswerUnreadable, OutputInvalid, ProviderBusy, ProviderRefused
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.joined import Used
-from proxy.ai.middle import ChoiceEnd, Counted, Event, Failed, PartDelta, Text
+from proxy.ai.middle import Answer, ChoiceEnd, Counted, Event, Failed, PartDelta, Text
 from proxy.ai.middle.events import PartBegin
 from proxy.errors import UpstreamError
 from proxy.shapes import render
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from proxy.ai.calls import Attempt
     from proxy.ai.formats import Reader
     from proxy.exchange import Exchange
-
-ANSWER_LIMIT = 16_777_216
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,11 +42,10 @@ async def answer(
         raise ProviderRefused(f"The AI provider answered with an error: {attempt.fault.message}")
     if attempt.response.status >= 400:
         _refuse(exchange, attempt)
-    kind = field(attempt.response, b"content-type") or b""
-    if asking.stream and kind.startswith(FORMATS[attempt.told.format].STREAM_TYPE):
+    if asking.stream and is_stream(attempt):
         await _stream(exchange, asking, attempt, prompt)
     else:
-        await _whole(exchange, attempt, prompt)
+        await _whole(exchange, asking, attempt, prompt)
 
 
 def _refuse(exchange: Exchange, attempt: Attempt) -> None:
@@ -79,11 +76,18 @@ def _summary(
     }
 
 
-async def _whole(exchange: Exchange, attempt: Attempt, prompt: CompiledPrompt) -> None:
-    data = await attempt.response.read(ANSWER_LIMIT)
-    said = FORMATS[attempt.told.format].read_answer(data)
-    if not said.choices:
-        raise AnswerUnreadable
+async def _whole(
+    exchange: Exchange, asking: Asking, attempt: Attempt, prompt: CompiledPrompt
+) -> None:
+    said: Answer = attempt.answer
+    try:
+        if said is None:
+            said = await read_whole(exchange, asking, attempt)
+        if not said.choices:
+            raise AnswerUnreadable
+    except UpstreamError:
+        lost(exchange, attempt.deployment, attempt.told.body)
+        raise
     account(exchange, attempt.deployment, said.usage)
     choice = said.choices[0]
     text = "".join(part.text for part in choice.parts if isinstance(part, Text))

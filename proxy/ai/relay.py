@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.ai import cut_off, delivered, tap, usages
-from proxy.ai.calls import account, field, has_message, note_error
+from proxy.ai.calls import account, field, has_message, lost, note_error
 from proxy.ai.formats.operations import family
 from proxy.ai.middle import Fault
 from proxy.errors import Headers, UpstreamError
@@ -45,9 +45,13 @@ async def _whole(exchange: Exchange, asking: Asking, attempt: Attempt) -> None:
         account(exchange, deployment, read(body))
         await exchange.respond(response.status, headers, body)
         return
-    await exchange.start(response.status, headers, response.length)
     limit = PICTURES_LIMIT if asking.door.ability == "images" else USAGE_LIMIT
-    body, last = await _pieces(exchange, response, limit)
+    try:
+        await exchange.start(response.status, headers, response.length)
+        body, last = await _pieces(exchange, response, limit)
+    except BaseException:  # The client may have left.
+        lost(exchange, deployment, attempt.told.body, exchange.response_bytes)
+        raise
     account(exchange, deployment, read(body))
     await exchange.finish(last)
 

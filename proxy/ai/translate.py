@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.ai import cut_off
-from proxy.ai.calls import account, field, note_error
+from proxy.ai.calls import account, is_stream, lost, note_error, read_whole
 from proxy.ai.carrying import Carried
 from proxy.ai.errors import AnswerUnreadable
 from proxy.ai.formats.operations import family
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from proxy.ai.formats import Format, Reader, Writer
     from proxy.exchange import Exchange
 
-ANSWER_LIMIT = 67_108_864
-"""Bytes of a whole answer. Images travel inside."""
-
 _JSON = (b"content-type", b"application/json")
 
 
@@ -38,11 +35,16 @@ async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> Non
     if response.status >= 400:
         await _fault(exchange, attempt, family(theirs), family(ours))
         return
-    kind = field(response, b"content-type") or b""
-    if theirs in FORMATS and kind.startswith(FORMATS[theirs].STREAM_TYPE):
+    if attempt.answer is None and is_stream(attempt):
         await _stream(exchange, asking, attempt, FORMATS[theirs], FORMATS[ours])
         return
-    answer = asking.formats[theirs].read_answer(await response.read(ANSWER_LIMIT))
+    answer = attempt.answer
+    try:
+        if answer is None:  # A stream was asked for.
+            answer = await read_whole(exchange, asking, attempt)
+    except UpstreamError:
+        lost(exchange, attempt.deployment, attempt.told.body)
+        raise
     if asking.keep is not None and theirs == ours:
         asking.keep.saw(answer.id)
     account(exchange, attempt.deployment, answer.usage)
@@ -50,7 +52,12 @@ async def translate(exchange: Exchange, asking: Asking, attempt: Attempt) -> Non
     if asking.stream and ours in FORMATS:
         await _unfold(exchange, asking, answer, FORMATS[ours])
     else:
-        body = asking.formats[ours].write_answer(answer, asking.request)
+        try:
+            body = asking.formats[ours].write_answer(answer, asking.request)
+        except AnswerUnreadable:
+            if answer.usage is None:
+                lost(exchange, attempt.deployment, attempt.told.body)
+            raise
         # Of sound and of plain text; all else is JSON.
         other: bytes = getattr(answer, "content_type", b"")
         await exchange.respond(200, [(b"content-type", other) if other else _JSON], body)

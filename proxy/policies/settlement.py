@@ -107,7 +107,8 @@ def _counted_elsewhere(item: Item, limits: Limits, currency: str) -> bool:
 
 
 def _answered(exchange: Exchange) -> bool:
-    """The provider may have done its work: it answered, or the client left while it was asked."""
+    """The provider may have done its work: it answered, be it with what could not be read, or the
+    client left while it was asked."""
     if not exchange.deployment_id:
         return False
-    return exchange.abandoned or 200 <= exchange.status < 400
+    return exchange.abandoned or exchange.guessed or 200 <= exchange.status < 400
