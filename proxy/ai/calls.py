@@ -25,6 +25,7 @@ from contract.usage import LONGEST_ROUTED
 from proxy.ai import choose, declared, delivered, reasons, sending
 from proxy.ai.cost import cost_micros, saved_micros, sum_micros
 from proxy.ai.errors import (
+    COMPRESSED,
     AnswerUnreadable,
     FormatUnsupported,
     ModelUnavailable,
@@ -386,6 +387,8 @@ async def _attempt(
         gateway.track.answered(seen, response.headers, refused=response.status == 429)
         if response.status >= 400:
             attempt.body = await response.read(ERROR_LIMIT)
+        elif response.coded and response.status < 300:
+            raise AnswerUnreadable(COMPRESSED)
         elif asking.stream:
             await _first_piece(attempt)
         elif (
@@ -397,7 +400,7 @@ async def _attempt(
         return attempt
     except BaseException:
         if response is not None:
-            if response.status < BAD_REQUEST and not asking.stream:
+            if response.status < BAD_REQUEST and (response.coded or not asking.stream):
                 lost(exchange, deployment, told.body)
             response.close()
         seen.in_flight -= 1

@@ -13,6 +13,7 @@ import msgspec
 
 from proxy.ai.calls import ERROR_LIMIT, field, has_message
 from proxy.ai.errors import (
+    COMPRESSED,
     AnswerUnreadable,
     ProviderRefused,
     ProviderRejectedCredentials,
@@ -21,6 +22,7 @@ from proxy.ai.errors import (
 from proxy.ai.formats import openai_faults
 from proxy.ai.formats.registry import FORMATS
 from proxy.ai.middle import Fault
+from proxy.ai.sending import PLAIN
 from proxy.errors import ApiKeyMissing, Headers
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class Errand:
         """The provider's answer, to be closed. ``path`` follows its base address, or ``root``.
 
         Raises ProviderSays for an error of the provider's, ProviderRejectedCredentials,
-        ProviderRefused, and what the pool raises.
+        ProviderRefused, AnswerUnreadable where it is compressed, and what the pool raises.
         """
         provider = place.deployment.provider
         to = provider.destination
@@ -93,13 +95,16 @@ class Errand:
             to.target,
             method,
             raw,
-            sent,
+            [*sent, PLAIN],
             body,
             provider.provider.timeouts,
             sender=self.exchange,
             private_ok=self.tenant.private_ok,
         )
         if 200 <= response.status < 300:
+            if response.coded:
+                response.close()
+                raise AnswerUnreadable(COMPRESSED)
             return response
         try:
             await _refuse(response, provider.provider.name, to.wire.speaks(to, "chat")[0])

@@ -175,6 +175,12 @@ class AnswerUnreadable(UpstreamError):
     )
 
 
+COMPRESSED = (
+    "The AI provider's answer is compressed, though the gateway asked for one that is not. An "
+    "administrator must check the provider's address and whatever lies before it."
+)
+
+
 class FormatUnsupported(GatewayError):
     """The model's provider has no such operation, and no translation leads to one."""
 

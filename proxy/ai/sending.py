@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Heads remembered with one client's fields."""
+PLAIN = (b"accept-encoding", b"identity")
+"""Answers are read on their way, and so are not to be compressed."""
 _REMADE = frozenset({"speech", "transcriptions", "translations", "image_edits"})
 _DESCRIBE = (b"accept", b"content-type")
 """A client that sends a form or wants sound says so, and where that is translated neither is true
@@ -70,7 +72,7 @@ def _written(
     """``client``: its header fields."""
     to, model = deployment.provider.destination, deployment.deployment.model
     path = to.wire.path(to, operation, told.format, model, stream=stream)
-    fields = to.wire.headers(to, client, path, told.body)
+    fields = [*to.wire.headers(to, client, path, told.body), PLAIN]
     lines = [b"POST %b HTTP/1.1\r\nhost: %b" % (path, host), *map(b": ".join, fields), b""]
     start = b"\r\n".join(lines)
     if start.count(b"\n") != len(lines) or start.count(b"\r") != len(lines):

@@ -30,6 +30,7 @@ HIGH_WATER = 131072
 
 _line_of = FRAMES.get
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_READ = _FRAMING | {b"content-encoding"}
 _NOT_PASSED = frozenset(name.encode() for name in (*HOP_BY_HOP, "x-request-id")) - _FRAMING
 """Header fields that speak of this connection alone, and the one that is the gateway's."""
 
@@ -321,11 +322,14 @@ class Connection(asyncio.Protocol):
         if response is None or self._head_done:
             return
         name = name.lower()
-        if name in _FRAMING:
+        if name in _READ:
             if name == b"content-length":
                 response.length = int(value)
             elif name == b"connection":
                 self._named += b"," + value.lower()
+            elif name == b"content-encoding":
+                response.coded = response.coded or value.strip().lower() not in (b"", b"identity")
+                response.headers.append((name, value))
             elif response.chunked or value.strip().lower() != b"chunked":
                 # The field ends here, so what it says would be lost.
                 raise UpstreamBroken
@@ -343,6 +347,7 @@ class Connection(asyncio.Protocol):
             self._interim = True
             response.headers.clear()
             response.length = None
+            response.coded = False
             self._named = b""
             return
         if self._named:

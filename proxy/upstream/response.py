@@ -33,6 +33,7 @@ class Response:
         "_sink",
         "_waiter",
         "chunked",
+        "coded",
         "complete",
         "direct",
         "error",
@@ -62,6 +63,8 @@ class Response:
         self.headers: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
         self.chunked = False
+        self.coded = False
+        """The body is compressed, or otherwise in a content coding."""
         self.complete = False
         self.error: UpstreamError | None = None
 

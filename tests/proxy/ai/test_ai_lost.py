@@ -1,9 +1,11 @@
 """A whole answer that breaks off, or cannot be read, is asked for elsewhere, and else paid for."""
 
+import gzip
 import json
 
 import httpx
 import pytest
+from ai_batches import jsonl, request, upload
 from ai_billed import MOST, Billed
 
 from contract import keys
@@ -134,3 +136,45 @@ def test_unreadable_answers_do_not_take_a_deployment_out(web, provider, body):
             "/v1/messages", json={"model": "same", "messages": PROMPT, "max_tokens": 9}
         )
         assert answer.json()["error"]["code"] == "provider_answer_unreadable"
+
+
+GZIP = {"content-encoding": "gzip"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_compressed_answer_is_not_passed_on(billed, provider, platform, path, stream):
+    kind = "text/event-stream" if stream else "application/json"
+    provider.says(gzip.compress(WHOLE), content_type=kind, headers=GZIP)
+    sent = {"model": "batched", "messages": PROMPT, "max_tokens": MOST, "stream": stream}
+    answer = billed.web.post(path, json=sent)
+    assert answer.status_code == 502
+    assert answer.json()["error"]["code"] == "provider_answer_unreadable"
+    assert "compressed" in answer.json()["error"]["message"]
+    assert provider.last.headers["accept-encoding"] == "identity"
+    assert platform.event(answer.headers["x-request-id"]).cost_micros
+    assert kept(billed)["cost_month"] >= (10 * MOST, 0)
+
+
+def test_one_that_says_it_is_not_compressed_is(web, provider):
+    provider.says(WHOLE, headers={"content-encoding": "identity"})
+    sent = {"model": "gpt", "messages": PROMPT}
+    assert web.post("/v1/chat/completions", json=sent).content == WHOLE
+
+
+def test_the_next_deployment_is_asked_where_one_compresses(web, provider, second):
+    provider.says(gzip.compress(WHOLE), headers=GZIP)
+    second.says(WHOLE)
+    sent = {"model": "both", "messages": PROMPT}
+    assert {web.post("/v1/chat/completions", json=sent).content for _ in range(4)} == {WHOLE}
+    assert provider.asked
+
+
+def test_neither_is_a_compressed_file_passed_on(web, keeper, provider):
+    told = upload(web, jsonl(request())).json()
+    provider.says(gzip.compress(b"{}"), headers=GZIP)
+    for path in (f"/v1/files/{told['id']}", f"/v1/files/{told['id']}/content"):
+        answer = web.get(path)
+        assert answer.status_code == 502
+        assert answer.json()["error"]["code"] == "provider_answer_unreadable"
+    assert provider.last.headers["accept-encoding"] == "identity"

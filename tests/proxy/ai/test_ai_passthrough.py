@@ -60,6 +60,7 @@ def test_the_provider_is_asked_with_its_own_key_and_model(web, provider):
     assert sent.pop("authorization") == f"Bearer {PROVIDER_KEY}"
     assert sent.pop("openai-beta") == "assistants=v2"
     assert sent.pop("user-agent").startswith("python-httpx")
+    assert sent.pop("accept-encoding") == "identity"
     assert set(sent) == {"host", "content-type", "content-length", "accept"}
     expected = b'{"messages":[{"role":"user", "content":"\\u00e4"}],"model":"gpt-real","n":1}'
     assert asked.body == expected
