@@ -79,19 +79,21 @@ def _summary(
 async def _whole(
     exchange: Exchange, asking: Asking, attempt: Attempt, prompt: CompiledPrompt
 ) -> None:
-    said: Answer = attempt.answer
+    said: Answer | None = attempt.answer
+    text = ""
     try:
-        if said is None:
+        if said is None:  # A stream was asked for.
             said = await read_whole(exchange, asking, attempt)
+        account(exchange, attempt.deployment, said.usage)
         if not said.choices:
             raise AnswerUnreadable
-    except UpstreamError:
-        lost(exchange, attempt.deployment, attempt.told.body)
+        choice = said.choices[0]
+        text = "".join(part.text for part in choice.parts if isinstance(part, Text))
+        output: str | Raw = _structured(text, choice.finish) if prompt.structured else text
+    except (UpstreamError, OutputInvalid):
+        if said is None or said.usage is None:
+            lost(exchange, attempt.deployment, attempt.told.body, len(text.encode()))
         raise
-    account(exchange, attempt.deployment, said.usage)
-    choice = said.choices[0]
-    text = "".join(part.text for part in choice.parts if isinstance(part, Text))
-    output: str | Raw = _structured(text, choice.finish) if prompt.structured else text
     body = _encode({"output": output} | _summary(exchange, prompt, choice.finish))
     await exchange.respond(200, [(b"content-type", b"application/json")], body)
 

@@ -111,6 +111,24 @@ def test_so_they_do_where_a_stream_was_asked_for(billed, provider, platform):
     assert kept(billed)["cost_month"] >= (10 * MOST, 0)
 
 
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 7, "completion_tokens": 3}])
+@pytest.mark.parametrize("name", ["scripted", "scripted-json"])
+def test_a_prompts_answer_that_is_of_no_use_is_paid_for(web, platform, provider, name, usage):
+    answer = json.loads(WHOLE) | {"usage": usage}
+    if name == "scripted":
+        answer["choices"] = []
+    provider.says(json.dumps(answer).encode())
+    said = web.post(f"/p/{name}", json={"text": "Tell me of the sea."})
+    assert said.status_code == 502
+    event = platform.event(said.headers["x-request-id"])
+    if usage:
+        assert (event.input_tokens, event.output_tokens) == (7, 3)
+    else:
+        assert event.input_tokens > 10
+        assert event.output_tokens == (170 if name == "scripted-json" else 0)
+    assert event.cost_micros
+
+
 @pytest.mark.parametrize("how", LOST)
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": 7, "completion_tokens": 3}])
 def test_the_next_deployment_is_asked(web, platform, provider, second, how, usage):
