@@ -61,6 +61,13 @@ EXCEPTIONS: dict[tuple[str, str, str, str], str] = {
         "OpenRouter"
     )
     + "a call without arguments, which Instructor refuses.",
+    (
+        "instructor_",
+        "deepseek",
+        "tools",
+        "it raised InstructorRetry",
+    ): "DeepSeek's models that think "
+    "take no forced `tool_choice`, which the gateway refuses for them, and Instructor sends one.",
     **{
         ("*", "mistral", "chat", words): PASSED_ON.format("Mistral")
         + "a text in pieces, with thoughts among them."

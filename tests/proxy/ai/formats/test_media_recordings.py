@@ -5,6 +5,7 @@ import json
 
 import pytest
 from google.genai import types
+from msgspec import structs
 from openai.types.audio import Transcription
 from recordings import exchanges, needed
 
@@ -103,7 +104,8 @@ def test_a_recorded_answer_without_a_picture_is_told_as_such():
     assert recorded
     for exchange in recorded:
         answer = gemini_images.read_answer(exchange.response)
-        assert answer.usage == gemini.read_usage(exchange.response)
+        assert answer.usage.measured.count == 0
+        assert structs.replace(answer.usage, measured=None) == gemini.read_usage(exchange.response)
         with pytest.raises(ModelDeclined, match="It said: In a hidden cave"):
             images.write_answer(answer, images.read_request(b'{"prompt":"a"}'))
 
