@@ -56,7 +56,7 @@ CASES: dict[str, tuple[Limit, ...]] = {
 
 
 class Model:
-    deployments = ()
+    deployments = further = ()
 
 
 class Call(Exchange):
